@@ -1,0 +1,1 @@
+"""The objects of the Kubernetes API that Mintls defines, a package per version."""

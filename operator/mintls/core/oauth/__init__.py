@@ -1,0 +1,1 @@
+"""OAuth 2.0 as the RFCs say it: registration, client authentication, tokens, introspection, metadata, errors. Pure."""
