@@ -1,0 +1,164 @@
+"""CertificateAuthority: where certificates come from and what they may say."""
+
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+from mintls.api.v1alpha1.keyspec import SIZE_RULES, PrivateKey
+from mintls.api.v1alpha1.meta import (
+    AGE_COLUMN,
+    MESSAGE_COLUMN,
+    READY_COLUMN,
+    REASON_COLUMN,
+    Conditions,
+    Kind,
+    KubeStruct,
+    ObjectMeta,
+    ObservedGeneration,
+    PrinterColumn,
+    cel,
+    duration_meta,
+)
+
+_DURATION = "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+
+
+def _at_least(shortest: str) -> tuple[str, str]:
+    return (
+        f"!self.matches('{_DURATION}') || self == '' || duration(self) >= duration('{shortest}')",
+        f"must be at least {shortest}",
+    )
+
+
+class Root(KubeStruct, frozen=True, kw_only=True):
+    """The self-signed root, the anchor of trust."""
+
+    duration: Annotated[str, duration_meta("How long the root is valid.", _at_least("1h"))] = "87600h"
+
+
+class Intermediate(KubeStruct, frozen=True, kw_only=True):
+    """The CA that signs leaves, itself signed by the root and replaced by the operator at half its life."""
+
+    duration: Annotated[str, duration_meta("How long an intermediate is valid.", _at_least("10m"))] = "2160h"
+
+
+_SELF_SIGNED_RULES = cel(
+    (
+        f"!self.root.duration.matches('{_DURATION}') || self.root.duration == '' || "
+        f"!self.intermediate.duration.matches('{_DURATION}') || self.intermediate.duration == '' || "
+        "duration(self.intermediate.duration) < duration(self.root.duration)",
+        "intermediate.duration must be shorter than root.duration: no certificate outlives the one that signed it",
+    )
+)
+
+
+class SelfSigned(KubeStruct, frozen=True, kw_only=True):
+    """A root and an intermediate that the operator makes and keeps in Secrets of its own namespace."""
+
+    root: Annotated[Root, Meta(description="The self-signed root, the anchor of trust.")] = Root()
+    intermediate: Annotated[Intermediate, Meta(description="The CA that signs leaves.")] = Intermediate()
+    private_key: Annotated[
+        PrivateKey, Meta(description="Keys of root and intermediate.", extra_json_schema=SIZE_RULES)
+    ] = PrivateKey()
+
+
+class Policy(KubeStruct, frozen=True, kw_only=True):
+    """What leaves may be."""
+
+    min_duration: Annotated[str, duration_meta("The shortest leaf.", _at_least("1m"))] = "1m"
+    max_duration: Annotated[str, duration_meta("The longest leaf.", _at_least("1m"))] = "168h"
+    backdate: Annotated[
+        str,
+        duration_meta("How far `notBefore` lies in the past, for callers whose clock is behind."),
+    ] = "1m"
+
+
+_POLICY_RULES = cel(
+    (
+        f"!self.minDuration.matches('{_DURATION}') || self.minDuration == '' || "
+        f"!self.maxDuration.matches('{_DURATION}') || self.maxDuration == '' || "
+        "duration(self.minDuration) <= duration(self.maxDuration)",
+        "minDuration must not be longer than maxDuration",
+    )
+)
+
+
+class CertificateAuthoritySpec(KubeStruct, frozen=True, kw_only=True):
+    """Where certificates come from and what they may say. An empty spec is a self-signed CA with safe limits."""
+
+    self_signed: Annotated[
+        SelfSigned,
+        Meta(
+            description="A root and an intermediate that the operator makes and keeps in Secrets of its own namespace.",
+            extra_json_schema=_SELF_SIGNED_RULES,
+        ),
+    ] = SelfSigned()
+    policy: Annotated[Policy, Meta(description="What leaves may be.", extra_json_schema=_POLICY_RULES)] = Policy()
+
+
+class AuthorityKey(KubeStruct, frozen=True, kw_only=True):
+    """A root key of the authority and the certificates that go with it. All of it is public."""
+
+    role: Annotated[
+        Literal["active", "next", "retiring"],
+        Meta(description="`active` signs; `next` is trusted and will sign; `retiring` is still trusted."),
+    ]
+    fingerprint: Annotated[
+        str, Meta(description="SHA-256 of the root's public key (SubjectPublicKeyInfo), in hexadecimal.")
+    ]
+    not_after: Annotated[datetime, Meta(description="End of the root's validity.")]
+    certificate: Annotated[str, Meta(description="The root certificate, PEM.")]
+    intermediate: Annotated[str, Meta(description="The current intermediate, PEM.")] = ""
+    intermediate_not_after: Annotated[datetime, Meta(description="End of the intermediate's validity.")] | None = None
+
+
+class CertificateAuthorityStatus(KubeStruct, frozen=True, kw_only=True):
+    """The keys of the authority."""
+
+    observed_generation: ObservedGeneration = 0
+    conditions: Conditions = ()
+    keys: Annotated[
+        tuple[AuthorityKey, ...],
+        Meta(
+            description="The root keys that vouch for certificates of this authority.",
+            extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["fingerprint"]},
+        ),
+    ] = ()
+    next_rotation_time: Annotated[datetime, Meta(description="When the intermediate is replaced.")] | None = None
+
+
+class CertificateAuthority(KubeStruct, frozen=True, kw_only=True):
+    """A source of certificates. One named `default` serves every object that names no other."""
+
+    metadata: ObjectMeta
+    spec: Annotated[
+        CertificateAuthoritySpec, Meta(description="Where certificates come from and what they may say.")
+    ] = CertificateAuthoritySpec()
+    status: Annotated[CertificateAuthorityStatus, Meta(description="The keys of the authority.")] = msgspec.field(
+        default_factory=CertificateAuthorityStatus
+    )
+
+    KIND: ClassVar[Kind] = Kind(
+        kind="CertificateAuthority",
+        plural="certificateauthorities",
+        singular="certificateauthority",
+        short_names=("mca",),
+        scope="Cluster",
+        columns=(
+            READY_COLUMN,
+            REASON_COLUMN,
+            PrinterColumn(
+                name="Root expires", type="date", json_path='.status.keys[?(@.role=="active")].notAfter', priority=1
+            ),
+            PrinterColumn(
+                name="Next rotation",
+                type="string",
+                json_path=".status.nextRotationTime",
+                description="When the intermediate is replaced.",
+            ),
+            MESSAGE_COLUMN,
+            AGE_COLUMN,
+        ),
+    )

@@ -1,0 +1,189 @@
+"""ClientCertificate: wants a certificate for a client of its own namespace, in a Secret."""
+
+from datetime import datetime
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from mintls.api.v1alpha1.keyspec import SIZE_RULES, PrivateKey
+from mintls.api.v1alpha1.meta import (
+    AGE_COLUMN,
+    LIST_SET,
+    MESSAGE_COLUMN,
+    OBJECT_NAME,
+    READY_COLUMN,
+    REASON_COLUMN,
+    AuthorityReference,
+    Conditions,
+    Kind,
+    KubeStruct,
+    LocalReference,
+    ObjectMeta,
+    ObservedGeneration,
+    PrinterColumn,
+    cel,
+    duration_meta,
+)
+
+_DURATION = "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+
+DNSName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=253,
+        extra_json_schema=cel(
+            (
+                "self.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$')",
+                "must be a whole DNS name in lower case without a wildcard, such as billing.shop.svc",
+            )
+        ),
+    ),
+]
+
+_SPEC_RULES = cel(
+    (
+        f"!has(self.renewBefore) || !self.renewBefore.matches('{_DURATION}') || self.renewBefore == '' || "
+        f"!self.duration.matches('{_DURATION}') || self.duration == '' || "
+        "duration(self.renewBefore) < duration(self.duration)",
+        "renewBefore must be shorter than duration: it is how long before the end of the certificate the next one "
+        "is made; leave it out for a third of duration",
+    ),
+    (
+        "self.secretName == oldSelf.secretName",
+        "secretName cannot change: a credential would stay behind in the old Secret; "
+        "make another ClientCertificate and delete this one",
+    ),
+)
+
+
+class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
+    """Which client, where to put the credential, and how long it lives."""
+
+    client_ref: Annotated[
+        LocalReference, Meta(description="The OAuthClient of this namespace that the certificate authenticates.")
+    ]
+    secret_name: Annotated[
+        str,
+        Meta(
+            description="The Secret that receives the credential. It is created, owned and kept by Mintls; "
+            "a Secret of that name made by somebody else is left alone.",
+            min_length=1,
+            max_length=253,
+            pattern=OBJECT_NAME,
+        ),
+    ]
+    authority_ref: Annotated[
+        AuthorityReference, Meta(description="The CertificateAuthority that signs. `default` if left out.")
+    ] = AuthorityReference()
+    duration: Annotated[
+        str,
+        duration_meta(
+            "How long a certificate is valid; the authority's policy has the limits.",
+            (
+                f"!self.matches('{_DURATION}') || self == '' || duration(self) >= duration('1m')",
+                "must be at least 1m: clocks differ, and a renewal takes its time",
+            ),
+        ),
+    ] = "24h"
+    renew_before: (
+        Annotated[
+            str,
+            duration_meta(
+                "How long before the end of a certificate the next one is made. Left out, a third of `duration`. "
+                "Renewals are moved forward by up to a tenth of it, so that many certificates do not renew at once.",
+                (
+                    f"!self.matches('{_DURATION}') || self == '' || duration(self) >= duration('10s')",
+                    "must be at least 10s",
+                ),
+            ),
+        ]
+        | None
+    ) = None
+    private_key: Annotated[
+        PrivateKey,
+        Meta(
+            description="The key, which is new with each certificate and never leaves the Secret.",
+            extra_json_schema=SIZE_RULES,
+        ),
+    ] = PrivateKey()
+    dns_names: Annotated[
+        tuple[DNSName, ...],
+        Meta(
+            description="DNS names beside the client's identity, for callers that expect one. "
+            "Only names of this namespace's Services: `<name>.<namespace>.svc`, also with the cluster's domain.",
+            max_length=100,
+            extra_json_schema=LIST_SET,
+        ),
+    ] = ()
+
+
+class ClientCertificateStatus(KubeStruct, frozen=True, kw_only=True):
+    """The certificate in the Secret, and what becomes of it."""
+
+    observed_generation: ObservedGeneration = 0
+    conditions: Conditions = ()
+    serial_number: Annotated[str, Meta(description="Serial number of the certificate, in hexadecimal.")] = ""
+    not_before: Annotated[datetime, Meta(description="Start of its validity.")] | None = None
+    not_after: Annotated[datetime, Meta(description="End of its validity.")] | None = None
+    renewal_time: Annotated[datetime, Meta(description="When the next one is made.")] | None = None
+    thumbprint: Annotated[
+        str,
+        Meta(description="SHA-256 thumbprint in base64url, as in `cnf` of tokens (`x5t#S256`, RFC 8705 section 3.1)."),
+    ] = ""
+    revision: Annotated[int, Meta(description="How many certificates were issued for this object.", ge=0)] = 0
+    secret_resource_version: Annotated[
+        str,
+        Meta(
+            description="`resourceVersion` of the Secret when it was last seen to be whole; "
+            "any other is read and checked again."
+        ),
+    ] = ""
+    failed_attempts: Annotated[int, Meta(description="Failed attempts since the last success.", ge=0)] = 0
+    last_failure_time: Annotated[datetime, Meta(description="When the last attempt failed.")] | None = None
+    next_attempt_time: Annotated[datetime, Meta(description="When it is tried again.")] | None = None
+
+
+class ClientCertificate(KubeStruct, frozen=True, kw_only=True):
+    """A short-lived certificate for an OAuthClient, in a Secret, renewed for as long as this object exists."""
+
+    metadata: ObjectMeta
+    spec: Annotated[
+        ClientCertificateSpec,
+        Meta(
+            description="Which client, where to put the credential, and how long it lives.",
+            extra_json_schema=_SPEC_RULES,
+        ),
+    ]
+    status: Annotated[
+        ClientCertificateStatus, Meta(description="The certificate in the Secret, and what becomes of it.")
+    ] = msgspec.field(default_factory=ClientCertificateStatus)
+
+    KIND: ClassVar[Kind] = Kind(
+        kind="ClientCertificate",
+        plural="clientcertificates",
+        singular="clientcertificate",
+        short_names=("ccert",),
+        scope="Namespaced",
+        columns=(
+            PrinterColumn(
+                name="Client", type="string", json_path=".spec.clientRef.name", description="The OAuthClient."
+            ),
+            PrinterColumn(name="Secret", type="string", json_path=".spec.secretName"),
+            READY_COLUMN,
+            REASON_COLUMN,
+            PrinterColumn(
+                name="Expires", type="date", json_path=".status.notAfter", description="When it ends.", priority=1
+            ),
+            PrinterColumn(
+                name="Renewal",
+                type="string",
+                json_path=".status.renewalTime",
+                description="When the next certificate is made.",
+            ),
+            PrinterColumn(name="Revision", type="integer", json_path=".status.revision", priority=1),
+            MESSAGE_COLUMN,
+            AGE_COLUMN,
+        ),
+    )

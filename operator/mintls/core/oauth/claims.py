@@ -1,0 +1,117 @@
+"""Who holds a client id or an identity when several clients claim it.
+
+The earliest claim holds: by creation time, then by uid, both of which no user can choose and no restart changes.
+Operator and issuer decide by this same table, so they never disagree, and the issuer needs no word from the operator.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from mintls.core.oauth.registration import Registration
+from mintls.core.pki.names import InvalidName, NormalizedName, normalize
+
+type Key = tuple[str, str]
+type Claim = tuple[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """A claim that another client holds.
+
+    Attributes:
+        what: ``clientID`` or ``identity``.
+        holder: Namespace and name of the client that holds it.
+    """
+
+    what: str
+    holder: Key
+
+
+def _claims(registration: Registration) -> tuple[Claim, Claim]:
+    return (("clientID", registration.client_id), ("identity", _identity(registration)))
+
+
+def _identity(registration: Registration) -> NormalizedName | Key:
+    try:
+        return normalize(registration.subject)
+    except InvalidName:
+        # A name that cannot be normalized matches no certificate, so it can contest nobody's: it stands for itself.
+        return registration.key
+
+
+def _seniority(registration: Registration) -> tuple[float, str]:
+    return (registration.created.timestamp(), registration.uid)
+
+
+@dataclass(slots=True)
+class ClaimTable:
+    """All clients by what they claim. Updates cost the number of rivals, not the number of clients."""
+
+    _clients: dict[Key, Registration] = field(default_factory=dict)
+    _claimants: defaultdict[Claim, set[Key]] = field(default_factory=lambda: defaultdict(set))
+
+    def put(self, registration: Registration) -> frozenset[Key]:
+        """Add or replace a client.
+
+        Returns:
+            The other clients whose standing may have changed.
+        """
+        affected = self.remove(registration.key)
+        self._clients[registration.key] = registration
+        for claim in _claims(registration):
+            self._claimants[claim].add(registration.key)
+            affected |= self._claimants[claim]
+        return affected - {registration.key}
+
+    def remove(self, key: Key) -> frozenset[Key]:
+        """Take a client out; unknown keys are no error.
+
+        Returns:
+            The other clients whose standing may have changed.
+        """
+        old = self._clients.pop(key, None)
+        if old is None:
+            return frozenset()
+        affected: set[Key] = set()
+        for claim in _claims(old):
+            rivals = self._claimants[claim]
+            rivals.discard(key)
+            affected |= rivals
+            if not rivals:
+                del self._claimants[claim]
+        return frozenset(affected)
+
+    def get(self, key: Key) -> Registration | None:
+        """The client of that namespace and name, whether it holds its claims or not."""
+        return self._clients.get(key)
+
+    def contest(self, key: Key) -> Contest | None:
+        """The first of the client's claims that somebody else holds; ``None`` if it holds them all.
+
+        Raises:
+            KeyError: No such client.
+        """
+        registration = self._clients[key]
+        for claim in _claims(registration):
+            holder = self._holder(self._claimants[claim])
+            if holder != key:
+                return Contest(what=claim[0], holder=holder)
+        return None
+
+    def by_client_id(self, client_id: str) -> Registration | None:
+        """The client that holds the id and all its other claims; ``None`` for an unknown or contested one."""
+        rivals = self._claimants.get(("clientID", client_id))
+        if not rivals:
+            return None
+        holder = self._holder(rivals)
+        return self._clients[holder] if self.contest(holder) is None else None
+
+    def _holder(self, rivals: Iterable[Key]) -> Key:
+        return min(rivals, key=lambda key: _seniority(self._clients[key]))
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def __iter__(self) -> Iterable[Registration]:  # type: ignore[override]  # a view for counting and listing
+        return iter(self._clients.values())

@@ -1,0 +1,70 @@
+"""A registered client as the token issuer knows it: RFC 7591 section 2 metadata, with every default resolved."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mintls.core.pki.names import SubjectName
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """The effective registration of one client.
+
+    Attributes:
+        namespace: Namespace of the OAuthClient.
+        name: Its name.
+        uid: Its uid, which tells it from an earlier object of the same name.
+        generation: The ``metadata.generation`` that this was made of.
+        created: Creation time (aware UTC); decides between two claims, see ``claims``.
+        client_id: ``client_id`` (RFC 6749 section 2.2).
+        client_name: ``client_name`` for people, "" if none.
+        token_endpoint_auth_method: ``tls_client_auth`` (RFC 8705 section 2.1.1).
+        subject: The one name that the certificate has to carry (RFC 8705 section 2.1.2).
+        authorities: Names of the CertificateAuthorities whose keys may vouch for the client.
+        grant_types: Grants that it may use.
+        scopes: Scopes that it may ask for, in the order of the spec.
+        default_scopes: Scopes granted to a request that names none.
+        audiences: Resources that its tokens may be for (RFC 8707).
+        access_token_lifetime: Lifetime of its access tokens.
+        certificate_bound: Whether tokens carry ``cnf`` (RFC 8705 section 3).
+        suspended: Whether every request is refused.
+        tokens_not_before: Tokens issued earlier are not active; ``None`` if there is no such limit.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created: datetime
+    client_id: str
+    client_name: str
+    token_endpoint_auth_method: str
+    subject: SubjectName
+    authorities: tuple[str, ...]
+    grant_types: tuple[str, ...]
+    scopes: tuple[str, ...]
+    default_scopes: tuple[str, ...]
+    audiences: tuple[str, ...]
+    access_token_lifetime: timedelta
+    certificate_bound: bool
+    suspended: bool
+    tokens_not_before: datetime | None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name of the OAuthClient."""
+        return (self.namespace, self.name)
+
+
+def default_client_id(namespace: str, name: str) -> str:
+    """``client_id`` of a client that states none.
+
+    The colon cannot occur in an explicit one (the schema of OAuthClient refuses it), so nobody can take the default
+    id of another namespace's client before that client exists.
+    """
+    return f"{namespace}:{name}"
+
+
+def spiffe_id(trust_domain: str, namespace: str, name: str) -> str:
+    """The client's SPIFFE ID (SPIFFE-ID section 2): ``spiffe://<trust domain>/ns/<namespace>/client/<name>``."""
+    return f"spiffe://{trust_domain}/ns/{namespace}/client/{name}"

@@ -1,0 +1,59 @@
+"""From an OAuthClient's spec to the registration in effect. Operator and issuer both read a spec through this."""
+
+from datetime import UTC, datetime
+
+from mintls.api.v1alpha1.oauthclient import OAuthClient, TLSClientAuth
+from mintls.core.durations import parse_duration
+from mintls.core.oauth.registration import Registration, default_client_id, spiffe_id
+from mintls.core.pki.names import SubjectKind, SubjectName
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def registration_of(client: OAuthClient, trust_domain: str) -> Registration:
+    """The effective registration of a client: every default resolved.
+
+    Raises:
+        DurationError: ``spec.accessToken.lifetime`` is no duration (the API server refuses such an object; an object
+            written before the rule existed can still have one).
+    """
+    meta, spec = client.metadata, client.spec
+    return Registration(
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+        generation=meta.generation,
+        created=meta.creation_timestamp or _EPOCH,
+        client_id=spec.client_id or default_client_id(meta.namespace, meta.name),
+        client_name=spec.client_name or "",
+        token_endpoint_auth_method=spec.token_endpoint_auth_method,
+        subject=subject_of(client, trust_domain),
+        authorities=tuple(reference.name for reference in spec.authorities),
+        grant_types=tuple(spec.grant_types),
+        scopes=spec.scopes,
+        default_scopes=spec.scopes if spec.default_scopes is None else spec.default_scopes,
+        audiences=spec.audiences,
+        access_token_lifetime=parse_duration(spec.access_token.lifetime),
+        certificate_bound=spec.tls_client_certificate_bound_access_tokens,
+        suspended=spec.suspended,
+        tokens_not_before=spec.tokens_not_before,
+    )
+
+
+def subject_of(client: OAuthClient, trust_domain: str) -> SubjectName:
+    """The one name that the client's certificate has to carry (RFC 8705 section 2.1.2); default: its SPIFFE ID."""
+    meta = client.metadata
+    stated = _stated_subject(client.spec.tls_client_auth) if client.spec.tls_client_auth else None
+    return stated or SubjectName(SubjectKind.SAN_URI, spiffe_id(trust_domain, meta.namespace, meta.name))
+
+
+def _stated_subject(auth: TLSClientAuth) -> SubjectName | None:
+    """The one that is set; the schema makes sure that there is exactly one."""
+    stated = (
+        (SubjectKind.SUBJECT_DN, auth.subject_dn),
+        (SubjectKind.SAN_DNS, auth.san_dns),
+        (SubjectKind.SAN_URI, auth.san_uri),
+        (SubjectKind.SAN_IP, auth.san_ip),
+        (SubjectKind.SAN_EMAIL, auth.san_email),
+    )
+    return next((SubjectName(kind, value) for kind, value in stated if value is not None), None)
