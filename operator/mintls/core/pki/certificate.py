@@ -1,0 +1,137 @@
+"""What a certificate says, read once: every later question is answered from the frozen facts."""
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+
+from mintls.core.pki.errors import InvalidCertificate, InvalidName
+from mintls.core.pki.keys import key_fingerprint, spki
+from mintls.core.pki.names import NormalizedName, normalize_general_name, normalize_subject
+
+__all__ = [
+    "CertificateFacts",
+    "InvalidCertificate",
+    "encode_pem",
+    "facts",
+    "key_fingerprint",
+    "load_pem_chain",
+    "read_certificate",
+    "thumbprint",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """A certificate and what is asked of it.
+
+    Attributes:
+        certificate: The certificate itself.
+        thumbprint: ``x5t#S256``: SHA-256 of the DER, base64url without padding (RFC 8705 section 3.1).
+        serial: The serial number.
+        not_before: First moment of validity, aware UTC.
+        not_after: Last moment of validity, aware UTC, inclusive (RFC 5280 section 4.1.2.5).
+        subject: The subject DN, or None when it is empty or cannot be compared.
+        names: All that a registration could match: the subject and the alternative names. A value with a NUL, or one
+            that cannot be normalized, is left out: it matches nothing.
+        spki_sha256: SHA-256 of the SubjectPublicKeyInfo, 32 octets.
+    """
+
+    certificate: x509.Certificate
+    thumbprint: str
+    serial: int
+    not_before: datetime
+    not_after: datetime
+    subject: NormalizedName | None
+    names: frozenset[NormalizedName]
+    spki_sha256: bytes
+
+
+def read_certificate(der: bytes) -> CertificateFacts:
+    """Parse a certificate.
+
+    Args:
+        der: As TLS hands it over.
+
+    Raises:
+        InvalidCertificate: When it is not DER of an X.509 certificate, or a name or extension cannot be decoded.
+    """
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+    except ValueError as error:
+        raise InvalidCertificate(f"this is not an X.509 certificate in DER: {error}") from error
+    return facts(certificate)
+
+
+def facts(certificate: x509.Certificate) -> CertificateFacts:
+    """What a parsed certificate says.
+
+    Raises:
+        InvalidCertificate: When a name, an extension or the public key cannot be decoded.
+    """
+    try:
+        subject = _subject(certificate)
+        names = frozenset(_names(certificate)) | ({subject} if subject else frozenset())
+        spki_sha256 = hashlib.sha256(spki(certificate)).digest()
+        not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, UnsupportedAlgorithm) as error:
+        raise InvalidCertificate(f"the certificate cannot be read: {error}") from error
+    return CertificateFacts(
+        certificate=certificate,
+        thumbprint=thumbprint(certificate),
+        serial=certificate.serial_number,
+        not_before=not_before,
+        not_after=not_after,
+        subject=subject,
+        names=names,
+        spki_sha256=spki_sha256,
+    )
+
+
+def load_pem_chain(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """The certificates of a PEM file in their order (RFC 7468 section 5).
+
+    Raises:
+        InvalidCertificate: When there is none, or one is malformed.
+    """
+    try:
+        return tuple(x509.load_pem_x509_certificates(pem))
+    except ValueError as error:
+        raise InvalidCertificate(f"this is not a certificate in PEM (BEGIN CERTIFICATE): {error}") from error
+
+
+def encode_pem(*chain: x509.Certificate) -> bytes:
+    """Certificates in PEM, in the order given: what ``tls.crt`` holds, leaf first."""
+    return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in chain)
+
+
+def thumbprint(certificate: x509.Certificate) -> str:
+    """``x5t#S256`` of a certificate: SHA-256 of its DER, base64url without padding (RFC 8705 section 3.1)."""
+    return base64.urlsafe_b64encode(certificate.fingerprint(hashes.SHA256())).rstrip(b"=").decode()
+
+
+def _subject(certificate: x509.Certificate) -> NormalizedName | None:
+    name = certificate.subject
+    try:
+        return normalize_subject(name)
+    except InvalidName:
+        return None
+
+
+def _names(certificate: x509.Certificate) -> Iterator[NormalizedName]:
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return
+    for general_name in extension.value:
+        try:
+            normalized = normalize_general_name(general_name)
+        except InvalidName:
+            continue
+        if normalized is not None:
+            yield normalized
