@@ -1,0 +1,7 @@
+"""``python -m clusterlib``: what ``hack/cluster`` runs."""
+
+import sys
+
+from clusterlib.cli import main
+
+sys.exit(main())
