@@ -1,6 +1,5 @@
 """CertificateAuthority: where certificates come from and what they may say."""
 
-from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
@@ -18,37 +17,32 @@ from mintls.api.v1alpha1.meta import (
     ObjectMeta,
     ObservedGeneration,
     PrinterColumn,
-    cel,
-    duration_meta,
+    Time,
 )
-
-_DURATION = "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
-
-
-def _at_least(shortest: str) -> tuple[str, str]:
-    return (
-        f"!self.matches('{_DURATION}') || self == '' || duration(self) >= duration('{shortest}')",
-        f"must be at least {shortest}",
-    )
+from mintls.api.v1alpha1.rules import LIST_MAP_BY_FINGERPRINT, cel, duration_from, duration_meta, durations_ordered
 
 
 class Root(KubeStruct, frozen=True, kw_only=True):
     """The self-signed root, the anchor of trust."""
 
-    duration: Annotated[str, duration_meta("How long the root is valid.", _at_least("1h"))] = "87600h"
+    duration: Annotated[
+        str, duration_meta("How long the root is valid.", duration_from("1h", "must be at least 1h"))
+    ] = "87600h"
 
 
 class Intermediate(KubeStruct, frozen=True, kw_only=True):
     """The CA that signs leaves, itself signed by the root and replaced by the operator at half its life."""
 
-    duration: Annotated[str, duration_meta("How long an intermediate is valid.", _at_least("10m"))] = "2160h"
+    duration: Annotated[
+        str, duration_meta("How long an intermediate is valid.", duration_from("10m", "must be at least 10m"))
+    ] = "2160h"
 
 
 _SELF_SIGNED_RULES = cel(
-    (
-        f"!self.root.duration.matches('{_DURATION}') || self.root.duration == '' || "
-        f"!self.intermediate.duration.matches('{_DURATION}') || self.intermediate.duration == '' || "
-        "duration(self.intermediate.duration) < duration(self.root.duration)",
+    durations_ordered(
+        "intermediate.duration",
+        "<",
+        "root.duration",
         "intermediate.duration must be shorter than root.duration: no certificate outlives the one that signed it",
     )
 )
@@ -67,8 +61,10 @@ class SelfSigned(KubeStruct, frozen=True, kw_only=True):
 class Policy(KubeStruct, frozen=True, kw_only=True):
     """What leaves may be."""
 
-    min_duration: Annotated[str, duration_meta("The shortest leaf.", _at_least("1m"))] = "1m"
-    max_duration: Annotated[str, duration_meta("The longest leaf.", _at_least("1m"))] = "168h"
+    min_duration: Annotated[str, duration_meta("The shortest leaf.", duration_from("1m", "must be at least 1m"))] = "1m"
+    max_duration: Annotated[str, duration_meta("The longest leaf.", duration_from("1m", "must be at least 1m"))] = (
+        "168h"
+    )
     backdate: Annotated[
         str,
         duration_meta("How far `notBefore` lies in the past, for callers whose clock is behind."),
@@ -76,12 +72,7 @@ class Policy(KubeStruct, frozen=True, kw_only=True):
 
 
 _POLICY_RULES = cel(
-    (
-        f"!self.minDuration.matches('{_DURATION}') || self.minDuration == '' || "
-        f"!self.maxDuration.matches('{_DURATION}') || self.maxDuration == '' || "
-        "duration(self.minDuration) <= duration(self.maxDuration)",
-        "minDuration must not be longer than maxDuration",
-    )
+    durations_ordered("minDuration", "<=", "maxDuration", "minDuration must not be longer than maxDuration")
 )
 
 
@@ -108,10 +99,10 @@ class AuthorityKey(KubeStruct, frozen=True, kw_only=True):
     fingerprint: Annotated[
         str, Meta(description="SHA-256 of the root's public key (SubjectPublicKeyInfo), in hexadecimal.")
     ]
-    not_after: Annotated[datetime, Meta(description="End of the root's validity.")]
+    not_after: Annotated[Time, Meta(description="End of the root's validity.")]
     certificate: Annotated[str, Meta(description="The root certificate, PEM.")]
     intermediate: Annotated[str, Meta(description="The current intermediate, PEM.")] = ""
-    intermediate_not_after: Annotated[datetime, Meta(description="End of the intermediate's validity.")] | None = None
+    intermediate_not_after: Annotated[Time, Meta(description="End of the intermediate's validity.")] | None = None
 
 
 class CertificateAuthorityStatus(KubeStruct, frozen=True, kw_only=True):
@@ -123,10 +114,10 @@ class CertificateAuthorityStatus(KubeStruct, frozen=True, kw_only=True):
         tuple[AuthorityKey, ...],
         Meta(
             description="The root keys that vouch for certificates of this authority.",
-            extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["fingerprint"]},
+            extra_json_schema=LIST_MAP_BY_FINGERPRINT,
         ),
     ] = ()
-    next_rotation_time: Annotated[datetime, Meta(description="When the intermediate is replaced.")] | None = None
+    next_rotation_time: Annotated[Time, Meta(description="When the intermediate is replaced.")] | None = None
 
 
 class CertificateAuthority(KubeStruct, frozen=True, kw_only=True):

@@ -1,6 +1,5 @@
 """ClientCertificate: wants a certificate for a client of its own namespace, in a Secret."""
 
-from datetime import datetime
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -9,9 +8,7 @@ from msgspec import Meta
 from mintls.api.v1alpha1.keyspec import SIZE_RULES, PrivateKey
 from mintls.api.v1alpha1.meta import (
     AGE_COLUMN,
-    LIST_SET,
     MESSAGE_COLUMN,
-    OBJECT_NAME,
     READY_COLUMN,
     REASON_COLUMN,
     AuthorityReference,
@@ -22,39 +19,36 @@ from mintls.api.v1alpha1.meta import (
     ObjectMeta,
     ObservedGeneration,
     PrinterColumn,
+    Time,
+)
+from mintls.api.v1alpha1.rules import (
+    LIST_SET,
+    OBJECT_NAME,
+    SERVICE_NAME,
+    Rule,
     cel,
+    duration_from,
     duration_meta,
+    durations_ordered,
 )
 
-_DURATION = "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
-
-DNSName = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=253,
-        extra_json_schema=cel(
-            (
-                "self.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$')",
-                "must be a whole DNS name in lower case without a wildcard, such as billing.shop.svc",
-            )
-        ),
-    ),
-]
+DNSName = Annotated[str, Meta(max_length=253, extra_json_schema=cel(SERVICE_NAME))]
 
 _SPEC_RULES = cel(
-    (
-        f"!has(self.renewBefore) || !self.renewBefore.matches('{_DURATION}') || self.renewBefore == '' || "
-        f"!self.duration.matches('{_DURATION}') || self.duration == '' || "
-        "duration(self.renewBefore) < duration(self.duration)",
-        "renewBefore must be shorter than duration: it is how long before the end of the certificate the next one "
-        "is made; leave it out for a third of duration",
-    ),
-    (
-        "self.secretName == oldSelf.secretName",
-        "secretName cannot change: a credential would stay behind in the old Secret; "
-        "make another ClientCertificate and delete this one",
-    ),
+    durations_ordered(
+        "renewBefore",
+        "<",
+        "duration",
+        "renewBefore must be shorter than duration (24h if left out): it is how long before the end of a certificate "
+        "the next one is made; leave it out for a third of duration",
+    )
+)
+
+
+_SECRET_NAME_STAYS = Rule(
+    "self == oldSelf",
+    "cannot change: a credential would stay behind in the old Secret; "
+    "make another ClientCertificate and delete this one",
 )
 
 
@@ -69,9 +63,8 @@ class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
         Meta(
             description="The Secret that receives the credential. It is created, owned and kept by Mintls; "
             "a Secret of that name made by somebody else is left alone.",
-            min_length=1,
             max_length=253,
-            pattern=OBJECT_NAME,
+            extra_json_schema=cel(OBJECT_NAME, _SECRET_NAME_STAYS),
         ),
     ]
     authority_ref: Annotated[
@@ -81,10 +74,7 @@ class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
         str,
         duration_meta(
             "How long a certificate is valid; the authority's policy has the limits.",
-            (
-                f"!self.matches('{_DURATION}') || self == '' || duration(self) >= duration('1m')",
-                "must be at least 1m: clocks differ, and a renewal takes its time",
-            ),
+            duration_from("1m", "must be at least 1m: clocks differ, and a renewal takes its time"),
         ),
     ] = "24h"
     renew_before: (
@@ -93,10 +83,7 @@ class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
             duration_meta(
                 "How long before the end of a certificate the next one is made. Left out, a third of `duration`. "
                 "Renewals are moved forward by up to a tenth of it, so that many certificates do not renew at once.",
-                (
-                    f"!self.matches('{_DURATION}') || self == '' || duration(self) >= duration('10s')",
-                    "must be at least 10s",
-                ),
+                duration_from("10s", "must be at least 10s"),
             ),
         ]
         | None
@@ -125,9 +112,9 @@ class ClientCertificateStatus(KubeStruct, frozen=True, kw_only=True):
     observed_generation: ObservedGeneration = 0
     conditions: Conditions = ()
     serial_number: Annotated[str, Meta(description="Serial number of the certificate, in hexadecimal.")] = ""
-    not_before: Annotated[datetime, Meta(description="Start of its validity.")] | None = None
-    not_after: Annotated[datetime, Meta(description="End of its validity.")] | None = None
-    renewal_time: Annotated[datetime, Meta(description="When the next one is made.")] | None = None
+    not_before: Annotated[Time, Meta(description="Start of its validity.")] | None = None
+    not_after: Annotated[Time, Meta(description="End of its validity.")] | None = None
+    renewal_time: Annotated[Time, Meta(description="When the next one is made.")] | None = None
     thumbprint: Annotated[
         str,
         Meta(description="SHA-256 thumbprint in base64url, as in `cnf` of tokens (`x5t#S256`, RFC 8705 section 3.1)."),
@@ -141,8 +128,8 @@ class ClientCertificateStatus(KubeStruct, frozen=True, kw_only=True):
         ),
     ] = ""
     failed_attempts: Annotated[int, Meta(description="Failed attempts since the last success.", ge=0)] = 0
-    last_failure_time: Annotated[datetime, Meta(description="When the last attempt failed.")] | None = None
-    next_attempt_time: Annotated[datetime, Meta(description="When it is tried again.")] | None = None
+    last_failure_time: Annotated[Time, Meta(description="When the last attempt failed.")] | None = None
+    next_attempt_time: Annotated[Time, Meta(description="When it is tried again.")] | None = None
 
 
 class ClientCertificate(KubeStruct, frozen=True, kw_only=True):

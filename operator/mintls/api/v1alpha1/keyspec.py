@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from mintls.api.v1alpha1.meta import KubeStruct, cel
+from mintls.api.v1alpha1.meta import KubeStruct
+from mintls.api.v1alpha1.rules import Rule, cel
 
 
 class PrivateKey(KubeStruct, frozen=True, kw_only=True):
@@ -26,9 +27,10 @@ class PrivateKey(KubeStruct, frozen=True, kw_only=True):
 
 
 SIZE_RULES: dict[str, Any] = cel(
-    (
+    Rule(
         "!has(self.size) || (self.algorithm == 'ECDSA' && self.size in [256, 384]) || "
         "(self.algorithm == 'RSA' && self.size in [2048, 3072, 4096])",
         "size must be 256 or 384 for ECDSA, 2048, 3072 or 4096 for RSA, and left out for Ed25519",
+        field="size",
     )
 )

@@ -1,19 +1,24 @@
-"""What the three kinds share: metadata, conditions, and the vocabulary in which a field states its rules."""
+"""What the three kinds share: metadata, conditions, references and columns."""
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+
+from mintls.api.v1alpha1.rules import LIST_MAP_BY_TYPE, Rule, object_name_meta
 
 GROUP = "mintls.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
+# A point in time, RFC 3339 on the wire, always with its zone.
+Time = Annotated[datetime, Meta(tz=True)]
+
 
 class KubeStruct(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """A part of an object: frozen, camelCase on the wire; unknown fields are ignored so that a newer CRD can be read."""
+    """A part of an object: frozen, camelCase on the wire. Unknown fields are ignored: a newer CRD can be read."""
 
 
 class ObjectMeta(KubeStruct, frozen=True, kw_only=True):
@@ -24,8 +29,8 @@ class ObjectMeta(KubeStruct, frozen=True, kw_only=True):
     uid: str = ""
     generation: int = 0
     resource_version: str = ""
-    creation_timestamp: datetime | None = None
-    deletion_timestamp: datetime | None = None
+    creation_timestamp: Time | None = None
+    deletion_timestamp: Time | None = None
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     annotations: dict[str, str] = msgspec.field(default_factory=dict)
 
@@ -39,7 +44,7 @@ class ConditionStatus(StrEnum):
 
 
 class Condition(KubeStruct, frozen=True, kw_only=True):
-    """One observation about an object (``metav1.Condition``)."""
+    """One observation about an object (metav1.Condition)."""
 
     type: Annotated[
         str,
@@ -60,23 +65,11 @@ class Condition(KubeStruct, frozen=True, kw_only=True):
         ),
     ]
     message: Annotated[str, Meta(description="The same for people: what happened and what to do.", max_length=32768)]
-    last_transition_time: Annotated[datetime, Meta(description="When `status` last changed.")]
+    last_transition_time: Annotated[Time, Meta(description="When `status` last changed.")]
     observed_generation: Annotated[
         int, Meta(description="The `metadata.generation` that this was observed of.", ge=0)
     ] = 0
 
-
-def cel(*rules: tuple[str, str]) -> dict[str, Any]:
-    """JSON-schema extension for CEL rules, each a pair of the rule and the message shown when it is false.
-
-    Source: Kubernetes documentation, "CustomResourceDefinitions", validation rules.
-    """
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]}
-
-
-LIST_MAP_BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
-LIST_SET = {"x-kubernetes-list-type": "set"}
-LIST_ATOMIC = {"x-kubernetes-list-type": "atomic"}
 
 Conditions = Annotated[
     tuple[Condition, ...],
@@ -95,37 +88,17 @@ ObservedGeneration = Annotated[
     ),
 ]
 
-DURATION_RULE = "self.matches('^([0-9]+h)?([0-9]+m)?([0-9]+s)?$') && self != ''"
-DURATION_MESSAGE = "must be a duration in hours, minutes and seconds, such as 24h, 90m or 1h30m"
-
-
-def duration_meta(description: str, *more: tuple[str, str]) -> Meta:
-    """Schema of a duration in Go's spelling, kept as the user wrote it; ``more`` are further CEL rules for it."""
-    return Meta(
-        description=f"{description} In hours, minutes and seconds, such as `24h`, `90m` or `1h30m`.",
-        min_length=2,
-        max_length=32,
-        extra_json_schema=cel((DURATION_RULE, DURATION_MESSAGE), *more),
-    )
-
-
-OBJECT_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-ObjectName = Annotated[str, Meta(min_length=1, max_length=253, pattern=OBJECT_NAME)]
-
 
 class LocalReference(KubeStruct, frozen=True, kw_only=True):
     """An object of the same namespace, by name."""
 
-    name: Annotated[str, Meta(description="Name of the object.", min_length=1, max_length=253, pattern=OBJECT_NAME)]
+    name: Annotated[str, object_name_meta("Name of the object.")]
 
 
 class AuthorityReference(KubeStruct, frozen=True, kw_only=True):
     """A CertificateAuthority, by name. What is trusted is its key, not its name."""
 
-    name: Annotated[
-        str,
-        Meta(description="Name of the CertificateAuthority.", min_length=1, max_length=253, pattern=OBJECT_NAME),
-    ] = "default"
+    name: Annotated[str, object_name_meta("Name of the CertificateAuthority.")] = "default"
 
 
 class PrinterColumn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -139,14 +112,25 @@ class PrinterColumn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """What a CustomResourceDefinition says of a kind beside its schema."""
+    """What a CustomResourceDefinition says of a kind beside its schema.
+
+    Attributes:
+        kind: Name in CamelCase.
+        plural: Name in URLs.
+        singular: Name for ``kubectl``.
+        short_names: Abbreviations for ``kubectl``.
+        scope: Whether its objects belong to a namespace.
+        columns: What ``kubectl get`` shows.
+        rules: Rules over the whole object: the only ones that see ``metadata.name``.
+    """
 
     kind: str
     plural: str
     singular: str
     short_names: tuple[str, ...]
-    scope: str
+    scope: Literal["Namespaced", "Cluster"]
     columns: tuple[PrinterColumn, ...]
+    rules: tuple[Rule, ...] = ()
 
 
 READY_COLUMN = PrinterColumn(

@@ -1,6 +1,5 @@
 """OAuthClient: the registration of a client (RFC 7591 section 2 metadata in a spec)."""
 
-from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
@@ -8,8 +7,6 @@ from msgspec import Meta
 
 from mintls.api.v1alpha1.meta import (
     AGE_COLUMN,
-    LIST_ATOMIC,
-    LIST_SET,
     MESSAGE_COLUMN,
     READY_COLUMN,
     REASON_COLUMN,
@@ -20,45 +17,36 @@ from mintls.api.v1alpha1.meta import (
     ObjectMeta,
     ObservedGeneration,
     PrinterColumn,
+    Time,
+)
+from mintls.api.v1alpha1.rules import (
+    AUDIENCE,
+    CLIENT_ID,
+    DISTINGUISHED_NAME,
+    LIST_ATOMIC,
+    LIST_MAP_BY_NAME,
+    LIST_SET,
+    SAN_DNS,
+    SAN_EMAIL,
+    SAN_IP,
+    SAN_URI,
+    SCOPE_TOKEN,
+    Rule,
     cel,
+    duration_between,
     duration_meta,
 )
 
-# RFC 4514 section 3 as a regular expression of RE2, which CEL uses: RDNs separated by commas, attributes of one RDN by
-# plus signs; special characters in a value are escaped. Blanks after a separator are allowed, as openssl prints them.
-_DN_ATTRIBUTE = (
-    r"([A-Za-z][A-Za-z0-9-]*|[0-9]+([.][0-9]+)+)=(#([0-9A-Fa-f]{2})+|([^#,+\"\\\\<>;]|\\\\.)([^,+\"\\\\<>;]|\\\\.)*)"
-)
-_DN_RULE = f"self.matches('^{_DN_ATTRIBUTE}([,+] ?{_DN_ATTRIBUTE})*$')"
-_DN_MESSAGE = (
-    "must be a distinguished name as in RFC 4514, most specific part first, such as CN=billing,OU=shop,O=Example; "
-    "write a comma inside a value as \\,"
-)
-_ONE_SUBJECT_RULE = "[has(self.subjectDN), has(self.sanDNS), has(self.sanURI), has(self.sanIP), has(self.sanEmail)].filter(x, x).size() == 1"
-_ONE_SUBJECT_MESSAGE = (
-    "set exactly one of subjectDN, sanDNS, sanURI, sanIP and sanEmail (RFC 8705 section 2.1.2); "
-    "leave tlsClientAuth out to use the client's SPIFFE ID"
-)
-
-# RFC 6749 section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ).
-SCOPE_TOKEN = r"^[\x21\x23-\x5B\x5D-\x7E]+$"
-Scope = Annotated[str, Meta(min_length=1, max_length=128, pattern=SCOPE_TOKEN)]
+Scope = Annotated[str, Meta(max_length=128, extra_json_schema=cel(SCOPE_TOKEN))]
 Scopes = Annotated[tuple[Scope, ...], Meta(max_length=64, extra_json_schema=LIST_SET)]
+Audience = Annotated[str, Meta(max_length=512, extra_json_schema=cel(AUDIENCE))]
 
-# RFC 8707 section 2: an absolute URI without a fragment.
-Audience = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=512,
-        extra_json_schema=cel(
-            (
-                "self.matches('^[A-Za-z][A-Za-z0-9+.-]*:[^#[:space:]]+$')",
-                "must be an absolute URI without a fragment (RFC 8707 section 2), such as https://orders.shop.svc",
-            )
-        ),
-    ),
-]
+_ONE_SUBJECT = Rule(
+    "[has(self.subjectDN), has(self.sanDNS), has(self.sanURI), has(self.sanIP), has(self.sanEmail)]"
+    ".filter(x, x).size() == 1",
+    "set exactly one of subjectDN, sanDNS, sanURI, sanIP and sanEmail (RFC 8705 section 2.1.2); "
+    "leave tlsClientAuth out to use the client's SPIFFE ID",
+)
 
 
 class TLSClientAuth(KubeStruct, frozen=True, kw_only=True):
@@ -70,9 +58,8 @@ class TLSClientAuth(KubeStruct, frozen=True, kw_only=True):
             Meta(
                 description="The certificate's whole subject, as an RFC 4514 string, such as "
                 "`CN=billing,OU=shop,O=Example`. Compared by the rules of RFC 4517, not letter by letter.",
-                min_length=3,
                 max_length=1024,
-                extra_json_schema=cel((_DN_RULE, _DN_MESSAGE)),
+                extra_json_schema=cel(*DISTINGUISHED_NAME),
             ),
         ]
         | None
@@ -83,15 +70,8 @@ class TLSClientAuth(KubeStruct, frozen=True, kw_only=True):
             Meta(
                 description="A dNSName of the certificate, such as `billing.shop.svc`. Letter case does not matter; "
                 "a wildcard is not a name.",
-                min_length=1,
                 max_length=253,
-                extra_json_schema=cel(
-                    (
-                        "self.matches('^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-                        "([.][A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$')",
-                        "must be a whole DNS name without a wildcard or a final dot, such as billing.shop.svc",
-                    )
-                ),
+                extra_json_schema=cel(*SAN_DNS),
             ),
         ]
         | None
@@ -102,14 +82,8 @@ class TLSClientAuth(KubeStruct, frozen=True, kw_only=True):
             Meta(
                 description="A uniformResourceIdentifier of the certificate, such as "
                 "`spiffe://cluster.local/ns/shop/client/billing`.",
-                min_length=3,
                 max_length=2048,
-                extra_json_schema=cel(
-                    (
-                        "self.matches('^[A-Za-z][A-Za-z0-9+.-]*:[\\x21-\\x7E]+$')",
-                        "must be an absolute URI in ASCII, such as spiffe://cluster.local/ns/shop/client/billing",
-                    )
-                ),
+                extra_json_schema=cel(*SAN_URI),
             ),
         ]
         | None
@@ -119,14 +93,8 @@ class TLSClientAuth(KubeStruct, frozen=True, kw_only=True):
             str,
             Meta(
                 description="An iPAddress of the certificate, IPv4 or IPv6, such as `10.0.0.7` or `2001:db8::7`.",
-                min_length=2,
                 max_length=45,
-                extra_json_schema=cel(
-                    (
-                        "isIP(self)",
-                        "must be an IPv4 or IPv6 address, such as 10.0.0.7 or 2001:db8::7; a range is not a name",
-                    )
-                ),
+                extra_json_schema=cel(SAN_IP),
             ),
         ]
         | None
@@ -136,14 +104,8 @@ class TLSClientAuth(KubeStruct, frozen=True, kw_only=True):
             str,
             Meta(
                 description="An rfc822Name of the certificate, such as `billing@shop.example`.",
-                min_length=3,
                 max_length=320,
-                extra_json_schema=cel(
-                    (
-                        "self.matches('^[^@[:space:]]+@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$')",
-                        "must be an e-mail address, such as billing@shop.example",
-                    )
-                ),
+                extra_json_schema=cel(SAN_EMAIL),
             ),
         ]
         | None
@@ -157,9 +119,9 @@ class AccessToken(KubeStruct, frozen=True, kw_only=True):
         str,
         duration_meta(
             "How long an access token is valid.",
-            (
-                "!self.matches('^([0-9]+h)?([0-9]+m)?([0-9]+s)?$') || self == '' || "
-                "(duration(self) >= duration('30s') && duration(self) <= duration('24h'))",
+            duration_between(
+                "30s",
+                "24h",
                 "must be from 30s to 24h: a token cannot be taken back at every resource, so keep it short",
             ),
         ),
@@ -175,28 +137,19 @@ class OAuthClientSpec(KubeStruct, frozen=True, kw_only=True):
             Meta(
                 description="The `client_id`. Left out, it is `<namespace>:<name>`; a colon is reserved for that form. "
                 "It cannot change: make another OAuthClient instead.",
-                min_length=1,
                 max_length=255,
-                extra_json_schema=cel(
-                    (
-                        "self.matches('^[A-Za-z0-9._~@-]+$')",
-                        "must consist of letters, digits and . _ ~ @ - only; "
-                        "a colon is reserved for ids made of namespace and name",
-                    ),
-                ),
+                extra_json_schema=cel(CLIENT_ID),
             ),
         ]
         | None
     ) = msgspec.field(name="clientID", default=None)
-    client_name: (
-        Annotated[str, Meta(description="A name for people (`client_name`).", min_length=1, max_length=256)] | None
-    ) = None
+    client_name: Annotated[str, Meta(description="A name for people (`client_name`).", max_length=256)] | None = None
     suspended: Annotated[
         bool,
         Meta(description="True refuses every request of the client at once; its tokens are no longer active."),
     ] = False
     tokens_not_before: (
-        Annotated[datetime, Meta(description="Tokens issued before this time are no longer active.")] | None
+        Annotated[Time, Meta(description="Tokens issued before this time are no longer active.")] | None
     ) = None
     token_endpoint_auth_method: Annotated[
         Literal["tls_client_auth"],
@@ -205,17 +158,14 @@ class OAuthClientSpec(KubeStruct, frozen=True, kw_only=True):
             "`tls_client_auth`: a certificate of one of `authorities` that carries the name in `tlsClientAuth`."
         ),
     ] = "tls_client_auth"
-    tls_client_auth: (
-        Annotated[
-            TLSClientAuth,
-            Meta(
-                description="The one name that the client's certificate has to carry. Left out, it is `sanURI` with the "
-                "client's SPIFFE ID, `spiffe://<trust domain>/ns/<namespace>/client/<name>`.",
-                extra_json_schema=cel((_ONE_SUBJECT_RULE, _ONE_SUBJECT_MESSAGE)),
-            ),
-        ]
-        | None
-    ) = None
+    tls_client_auth: Annotated[
+        TLSClientAuth | None,
+        Meta(
+            description="The one name that the client's certificate has to carry. Left out, it is `sanURI` with the "
+            "client's SPIFFE ID, `spiffe://<trust domain>/ns/<namespace>/client/<name>`.",
+            extra_json_schema=cel(_ONE_SUBJECT),
+        ),
+    ] = None
     authorities: Annotated[
         tuple[AuthorityReference, ...],
         Meta(
@@ -223,7 +173,7 @@ class OAuthClientSpec(KubeStruct, frozen=True, kw_only=True):
             "A certificate of any other CA is refused, whatever names it carries.",
             min_length=1,
             max_length=8,
-            extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            extra_json_schema=LIST_MAP_BY_NAME,
         ),
     ] = (AuthorityReference(),)
     grant_types: Annotated[
@@ -277,20 +227,22 @@ class OAuthClientStatus(KubeStruct, frozen=True, kw_only=True):
     client_id: Annotated[str, Meta(description="The `client_id` in effect.")] = msgspec.field(
         name="clientID", default=""
     )
-    identity: Annotated[Identity, Meta(description="The name that authenticates the client.")] | None = None
+    identity: Annotated[Identity | None, Meta(description="The name that authenticates the client.")] = None
     scopes: Annotated[tuple[str, ...], Meta(description="Scopes in effect.", extra_json_schema=LIST_ATOMIC)] = ()
     issuer: Annotated[str, Meta(description="The issuer's identifier (`iss`).")] = ""
     token_endpoint: Annotated[str, Meta(description="Where the client gets tokens, over mTLS.")] = ""
 
 
-_IMMUTABLE_CLIENT_ID = cel(
-    (
+_SPEC_RULES = cel(
+    Rule(
         "has(self.clientID) == has(oldSelf.clientID) && (!has(self.clientID) || self.clientID == oldSelf.clientID)",
         "clientID cannot change: tokens and resources know the client by it; make another OAuthClient instead",
+        field="clientID",
     ),
-    (
+    Rule(
         "!has(self.defaultScopes) || self.defaultScopes.all(s, has(self.scopes) && s in self.scopes)",
         "defaultScopes must be among scopes: add the missing ones to scopes or take them out of defaultScopes",
+        field="defaultScopes",
     ),
 )
 
@@ -301,7 +253,7 @@ class OAuthClient(KubeStruct, frozen=True, kw_only=True):
     metadata: ObjectMeta
     spec: Annotated[
         OAuthClientSpec,
-        Meta(description="What the client is and may do.", extra_json_schema=_IMMUTABLE_CLIENT_ID),
+        Meta(description="What the client is and may do.", extra_json_schema=_SPEC_RULES),
     ] = OAuthClientSpec()
     status: Annotated[OAuthClientStatus, Meta(description="What was observed of the client.")] = OAuthClientStatus()
 

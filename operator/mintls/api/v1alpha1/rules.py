@@ -1,0 +1,223 @@
+"""The vocabulary in which a field states its rules, so that the API server refuses a bad object at ``kubectl apply``.
+
+A rule that a person can break is a CEL rule with a message that says what is right: the API server's own message for a
+``pattern`` shows a regular expression and no more. ``pattern`` is left to what only programs write. Lengths bound the
+cost of a rule and are stated in the schema (``max_length``).
+
+CEL's regular expressions are RE2's, and match anywhere unless anchored.
+
+Source: Kubernetes documentation, "CustomResourceDefinitions", "Validation rules"; "Common Expression Language in
+Kubernetes".
+"""
+
+from typing import Any, NamedTuple
+
+from msgspec import Meta
+
+
+class Rule(NamedTuple):
+    """A CEL rule.
+
+    Attributes:
+        rule: The expression, in which ``self`` is the value that the rule stands at.
+        message: Shown when it is false: what is right, and why if that is not plain.
+        field: The field of the value that the message speaks of; "" for the value itself.
+    """
+
+    rule: str
+    message: str
+    field: str = ""
+
+    def as_schema(self) -> dict[str, str]:
+        """An entry of ``x-kubernetes-validations``."""
+        entry = {"rule": self.rule, "message": self.message}
+        return entry | {"fieldPath": f".{self.field}"} if self.field else entry
+
+
+def cel(*rules: Rule) -> dict[str, Any]:
+    """JSON-schema extension that holds CEL rules."""
+    return {"x-kubernetes-validations": [rule.as_schema() for rule in rules]}
+
+
+LIST_MAP_BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+LIST_MAP_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+LIST_MAP_BY_FINGERPRINT = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["fingerprint"]}
+LIST_SET = {"x-kubernetes-list-type": "set"}
+LIST_ATOMIC = {"x-kubernetes-list-type": "atomic"}
+
+
+def matches(pattern: str, value: str = "self") -> str:
+    """CEL: the whole value matches. The pattern must not contain a quotation mark."""
+    return f'{value}.matches(r"^({pattern})$")'
+
+
+# -- Durations -------------------------------------------------------------------------------------------------------
+
+# Go's spelling (time.ParseDuration) without fractions. The digits are bounded so that the sum stays below the 292 years
+# that CEL's duration() can hold: beyond it the rule would fail with an error of its own instead of our message.
+DURATION = "([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?"
+
+
+def _is_duration(value: str) -> str:
+    return f"{value} != '' && {matches(DURATION, value)}"
+
+
+_DURATION_RULE = Rule(
+    _is_duration("self"),
+    "must be a duration in hours, minutes and seconds, such as 24h, 90m or 1h30m",
+)
+
+
+def duration_meta(description: str, *more: Rule) -> Meta:
+    """Schema of a duration, kept as the user wrote it; ``more`` are further rules for it."""
+    return Meta(
+        description=f"{description} In hours, minutes and seconds, such as `24h`, `90m` or `1h30m`.",
+        max_length=32,
+        extra_json_schema=cel(_DURATION_RULE, *more),
+    )
+
+
+def duration_from(shortest: str, message: str) -> Rule:
+    """A duration is ``shortest`` or longer. Silent about what is no duration: that has a rule of its own."""
+    return Rule(f"!({_is_duration('self')}) || duration(self) >= duration('{shortest}')", message)
+
+
+def duration_between(shortest: str, longest: str, message: str) -> Rule:
+    """A duration is from ``shortest`` to ``longest``, both included."""
+    in_range = f"duration(self) >= duration('{shortest}') && duration(self) <= duration('{longest}')"
+    return Rule(f"!({_is_duration('self')}) || ({in_range})", message)
+
+
+def durations_ordered(left: str, operator: str, right: str, message: str) -> Rule:
+    """Two durations below the value, by their paths, compare as stated; the message is about the left one.
+
+    Silent while one of them is no duration, or absent: the API server checks a default before it fills in those
+    inside of it.
+    """
+    paths = f"self.{left}", f"self.{right}"
+    both = " && ".join([*map(_has, paths), *map(_is_duration, paths)])
+    return Rule(f"!({both}) || duration({paths[0]}) {operator} duration({paths[1]})", message, left)
+
+
+def _has(path: str) -> str:
+    parts = path.split(".")
+    return " && ".join(f"has({'.'.join(parts[: end + 1])})" for end in range(1, len(parts)))
+
+
+# -- Names -----------------------------------------------------------------------------------------------------------
+
+_OBJECT_LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+OBJECT_NAME = Rule(
+    matches(f"{_OBJECT_LABEL}([.]{_OBJECT_LABEL})*"),
+    "must be the name of an object: lower-case letters, digits, - and . with a letter or digit at both ends, "
+    "such as billing",
+)
+
+
+def object_name_meta(description: str) -> Meta:
+    """Schema of an object's name (RFC 1123 subdomain, as Kubernetes demands of most names)."""
+    return Meta(description=description, max_length=253, extra_json_schema=cel(OBJECT_NAME))
+
+
+# RFC 1034 section 3.5 as RFC 1123 section 2.1 widens it: a label has up to 63 characters; what ends in a number is an
+# address.
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = f"{_LABEL}([.]{_LABEL})*"
+_LOWER_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_ENDS_IN_A_NUMBER = 'self.matches(r"(^|[.])[0-9]+$")'
+
+SERVICE_NAME = Rule(
+    f"{matches(f'{_LOWER_LABEL}([.]{_LOWER_LABEL})*')} && !{_ENDS_IN_A_NUMBER}",
+    "must be a whole DNS name in lower case without a wildcard, such as billing.shop.svc",
+)
+SAN_DNS = (
+    Rule(matches(_HOST), "must be a whole DNS name without a wildcard or a final dot, such as billing.shop.svc"),
+    Rule(f"!{_ENDS_IN_A_NUMBER}", "ends in a number, as an IP address does: write an address in sanIP"),
+)
+SAN_IP = Rule(
+    "isIP(self)",
+    "must be an IPv4 or IPv6 address, such as 10.0.0.7 or 2001:db8::7; a range is not a name",
+)
+# RFC 5280 section 4.2.1.6: a Mailbox in ASCII; of RFC 5321 section 4.1.2 its Dot-string.
+_ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+SAN_EMAIL = Rule(
+    matches(f"{_ATOM}([.]{_ATOM})*@{_HOST}"),
+    "must be one e-mail address in ASCII, such as billing@shop.example",
+)
+
+# RFC 3986 section 3 and appendix A, without the rules for single schemes.
+_PCHAR = "[A-Za-z0-9._~:@!$&'()*+,;=-]|%[0-9A-Fa-f]{2}"
+_USER = "([A-Za-z0-9._~:!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*@"
+_AUTHORITY = rf"//({_USER})?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=-]+)(:[0-9]*)?"
+_AFTER_HOST = f"(/({_PCHAR}|/)*)?"
+_WITHOUT_HOST = f"/|/?({_PCHAR})({_PCHAR}|/)*"
+_QUERY = f"([?]({_PCHAR}|[/?])*)?"
+_FRAGMENT = f"(#({_PCHAR}|[/?])*)?"
+_ABSOLUTE_URI = f"[A-Za-z][A-Za-z0-9+.-]*:({_AUTHORITY}{_AFTER_HOST}|{_WITHOUT_HOST}){_QUERY}"
+SAN_URI = (
+    Rule(
+        matches(_ABSOLUTE_URI + _FRAGMENT),
+        "must be an absolute URI in ASCII, such as spiffe://cluster.local/ns/shop/client/billing",
+    ),
+    Rule(
+        r"""!self.find(r"^[^?#]*").matches(r"[/:]([.]|%2[Ee]){1,2}(/|$)")""",
+        "must not have . or .. as a part of its path: write the path without",
+    ),
+)
+AUDIENCE = Rule(
+    matches(_ABSOLUTE_URI),
+    "must be an absolute URI without a fragment (RFC 8707 section 2), such as https://orders.shop.svc",
+)
+
+# RFC 6749 section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ).
+SCOPE_TOKEN = Rule(
+    matches(r"[\x21\x23-\x5B\x5D-\x7E]+"),
+    "must be one scope in visible ASCII characters without quotation mark and backslash (RFC 6749 section 3.3), "
+    "such as orders.read; several scopes are several items",
+)
+CLIENT_ID = Rule(
+    matches("[A-Za-z0-9._~@-]+"),
+    "must consist of letters, digits and . _ ~ @ - only; a colon is reserved for ids made of namespace and name",
+)
+
+# -- Distinguished names ---------------------------------------------------------------------------------------------
+
+# The attribute types that have a name: those of RFC 4514 section 3 and what openssl prints (RFC 4519, RFC 2985, X.520).
+# Letter case does not matter (RFC 4512 section 2.5).
+DN_TYPES = (
+    *("CN", "OU", "O", "L", "ST", "C", "street", "DC", "UID"),
+    *("commonName", "organizationalUnitName", "organizationName", "localityName", "stateOrProvinceName", "countryName"),
+    *("streetAddress", "domainComponent", "userId", "emailAddress", "serialNumber", "SN", "surname", "GN", "givenName"),
+    *("initials", "title", "generationQualifier", "dnQualifier", "pseudonym", "postalCode", "businessCategory"),
+    *("organizationIdentifier", "unstructuredName"),
+)
+_DN_OID = "([Oo][Ii][Dd][.])?[0-2]([.](0|[1-9][0-9]*))+"
+_DN_NAME = "[A-Za-z][A-Za-z0-9-]*"
+_DN_KNOWN_NAME = f"(?i:{'|'.join(DN_TYPES)})"
+# RFC 4514 section 3. A value is hexadecimal BER, or a string in which the special characters are escaped. Refused
+# although the grammar has them: the empty name, the empty value and NUL, which identify nobody, and raw control
+# characters, which openssl escapes and which in YAML are a line end that somebody did not mean. Refused are also blanks
+# around "=": so openssl prints the reverse order.
+_DN_PAIR = r"\\([\\\x22+,;<> #=]|0[1-9A-Fa-f]|[1-9A-Fa-f][0-9A-Fa-f])"
+_DN_NEVER = r"\x00-\x1F\x7F\x22+,;<>\\"
+_DN_STRING = f"([^ #{_DN_NEVER}]|{_DN_PAIR})(([^{_DN_NEVER}]|{_DN_PAIR})*([^ {_DN_NEVER}]|{_DN_PAIR}))?"
+
+
+def _dn(name: str) -> str:
+    attribute = f"({name}|{_DN_OID})=(#([0-9A-Fa-f]{{2}})+|{_DN_STRING})"
+    return matches(f"{attribute}([,+] ?{attribute})*")
+
+
+DISTINGUISHED_NAME = (
+    Rule(
+        _dn(_DN_NAME),
+        "must be a distinguished name as in RFC 4514, most specific part first, such as CN=billing,OU=shop,O=Example; "
+        r"write a comma inside a value as \, (openssl x509 -noout -subject -nameopt RFC2253 prints it so)",
+    ),
+    Rule(
+        f"!{_dn(_DN_NAME)} || {_dn(_DN_KNOWN_NAME)}",
+        "has an attribute type that is not known by a name: use CN, OU, O, L, ST, C, street, DC, UID, emailAddress, "
+        "serialNumber and the like, or the object identifier, such as 2.5.4.97=NTRDE-123; "
+        "leave out the subject= that openssl prints before the name",
+    ),
+)
