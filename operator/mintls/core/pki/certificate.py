@@ -2,12 +2,13 @@
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 
 from mintls.core.pki.errors import InvalidCertificate, InvalidName
@@ -17,8 +18,10 @@ from mintls.core.pki.names import NormalizedName, normalize_general_name, normal
 __all__ = [
     "CertificateFacts",
     "InvalidCertificate",
+    "describe_certificate",
     "encode_pem",
     "facts",
+    "first_break",
     "key_fingerprint",
     "load_pem_chain",
     "read_certificate",
@@ -108,6 +111,21 @@ def load_pem_chain(pem: bytes) -> tuple[x509.Certificate, ...]:
 def encode_pem(*chain: x509.Certificate) -> bytes:
     """Certificates in PEM, in the order given: what ``tls.crt`` holds, leaf first."""
     return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in chain)
+
+
+def first_break(chain: Sequence[x509.Certificate]) -> int | None:
+    """Index of the first certificate of a chain that was not signed by the one after it; None when all were."""
+    for position, (issued, issuer) in enumerate(pairwise(chain)):
+        try:
+            issued.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+            return position
+    return None
+
+
+def describe_certificate(certificate: x509.Certificate) -> str:
+    """Which certificate is meant, for a message."""
+    return f"the certificate of {certificate.subject.rfc4514_string()!r} (serial number {certificate.serial_number:x})"
 
 
 def thumbprint(certificate: x509.Certificate) -> str:
