@@ -133,7 +133,7 @@ class Authority:
 
     def client(
         self,
-        san: Sequence[SubjectName] = uri(CLIENT_ID),  # noqa: B008 - a tuple of frozen values
+        san: Sequence[SubjectName] = uri(CLIENT_ID),
         *,
         subject: str = "",
         key: PrivateKey | None = None,
@@ -145,7 +145,7 @@ class Authority:
 
     def server(
         self,
-        san: Sequence[SubjectName] = dns("localhost") + ip("127.0.0.1", "::1"),  # noqa: B008 - as above
+        san: Sequence[SubjectName] = dns("localhost") + ip("127.0.0.1", "::1"),
         *,
         subject: str = "",
         key: PrivateKey | None = None,
@@ -155,11 +155,11 @@ class Authority:
         """A server's leaf."""
         return self._leaf(_profile("server", san, subject, not_before, not_after), key)
 
-    def expired_client(self, san: Sequence[SubjectName] = uri(CLIENT_ID), *, subject: str = "") -> Leaf:  # noqa: B008 - as above
+    def expired_client(self, san: Sequence[SubjectName] = uri(CLIENT_ID), *, subject: str = "") -> Leaf:
         """A client's leaf that ended an hour ago."""
         return self.client(san, subject=subject, not_before=NOW - 3 * HOUR, not_after=NOW - HOUR)
 
-    def future_client(self, san: Sequence[SubjectName] = uri(CLIENT_ID), *, subject: str = "") -> Leaf:  # noqa: B008 - as above
+    def future_client(self, san: Sequence[SubjectName] = uri(CLIENT_ID), *, subject: str = "") -> Leaf:
         """A client's leaf that begins in an hour."""
         return self.client(san, subject=subject, not_before=NOW + HOUR, not_after=NOW + 3 * HOUR)
 
@@ -188,7 +188,7 @@ def authority(
     return Authority(root, root_key, CertificateAuthorityKey(signed, intermediate_key, (signed,)))
 
 
-def self_signed_client(san: Sequence[SubjectName] = uri(CLIENT_ID), *, subject: str = "CN=billing") -> Leaf:  # noqa: B008 - as above
+def self_signed_client(san: Sequence[SubjectName] = uri(CLIENT_ID), *, subject: str = "CN=billing") -> Leaf:
     """A client's certificate signed by its own key, not a CA's: what self_signed_tls_client_auth registers."""
     key = ec_key()
     return Leaf(raw(key.public_key(), parse_dn(subject), key, subject=parse_dn(subject), san=_general(san)), key)

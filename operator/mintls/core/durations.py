@@ -51,7 +51,7 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(microseconds=int(microseconds))
 
 
-def format_duration(duration: timedelta) -> str:
+def spell_duration(duration: timedelta) -> str:
     """The shortest spelling in hours, minutes and seconds: ``24h``, ``1h30m``, ``0.5s``.
 
     Args:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from mintls.core.pki.errors import InvalidCertificate, InvalidName
 from mintls.core.pki.keys import key_fingerprint, spki
@@ -42,6 +43,7 @@ class CertificateFacts:
         subject: The subject DN, or None when it is empty or cannot be compared.
         names: All that a registration could match: the subject and the alternative names. A value with a NUL, or one
             that cannot be normalized, is left out: it matches nothing.
+        public_key: The subject's public key, of a kind that may be unsupported.
         spki_sha256: SHA-256 of the SubjectPublicKeyInfo, 32 octets.
     """
 
@@ -52,6 +54,7 @@ class CertificateFacts:
     not_after: datetime
     subject: NormalizedName | None
     names: frozenset[NormalizedName]
+    public_key: CertificatePublicKeyTypes
     spki_sha256: bytes
 
 
@@ -80,7 +83,7 @@ def facts(certificate: x509.Certificate) -> CertificateFacts:
     try:
         subject = _subject(certificate)
         names = frozenset(_names(certificate)) | ({subject} if subject else frozenset())
-        spki_sha256 = hashlib.sha256(spki(certificate)).digest()
+        public_key = certificate.public_key()
         not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, UnsupportedAlgorithm) as error:
         raise InvalidCertificate(f"the certificate cannot be read: {error}") from error
@@ -92,7 +95,8 @@ def facts(certificate: x509.Certificate) -> CertificateFacts:
         not_after=not_after,
         subject=subject,
         names=names,
-        spki_sha256=spki_sha256,
+        public_key=public_key,
+        spki_sha256=hashlib.sha256(spki(public_key)).digest(),
     )
 
 

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from mintls.core.pki.errors import InvalidKey
 
@@ -30,6 +31,7 @@ type PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed255
 type PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 """The public half of a :data:`PrivateKey`."""
 
+_PRIVATE = (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey, ed25519.Ed25519PrivateKey)
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 # NIST SP 800-57 part 1 allows less than 2048 bits no longer; more than 8192 only costs the verifier time.
 _RSA_SIZES = range(2048, 8192 + 1)
@@ -63,7 +65,7 @@ def load_private_key(pem: bytes) -> PrivateKey:
     except (ValueError, UnsupportedAlgorithm):
         # Not chained: whatever the decoder says about the input may end in a log.
         raise InvalidKey("this is not a private key in PEM; expected PKCS #8 (BEGIN PRIVATE KEY)") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey):
+    if not isinstance(key, _PRIVATE):
         raise InvalidKey("the private key is of an unsupported kind; use ECDSA, RSA or Ed25519")
     describe(key.public_key())
     return key
@@ -89,9 +91,13 @@ def describe(key: object) -> KeySpec:
             raise InvalidKey("unsupported key; use ECDSA P-256, P-384 or P-521, RSA of 2048 to 8192 bits, or Ed25519")
 
 
-def key_fits(key: PrivateKey, spec: KeySpec) -> bool:
-    """Whether a key is of the wanted kind and size."""
-    return describe(key.public_key()) == spec
+def key_fits(key: PrivateKey | CertificatePublicKeyTypes, spec: KeySpec) -> bool:
+    """Whether a key, either half of it, is of the wanted kind and size."""
+    public_key = key.public_key() if isinstance(key, _PRIVATE) else key
+    try:
+        return describe(public_key) == spec
+    except InvalidKey:
+        return False
 
 
 def matches(certificate: x509.Certificate, key: PrivateKey) -> bool:
@@ -102,7 +108,7 @@ def matches(certificate: x509.Certificate, key: PrivateKey) -> bool:
         return False
 
 
-def spki(of: x509.Certificate | PublicKey) -> bytes:
+def spki(of: x509.Certificate | CertificatePublicKeyTypes) -> bytes:
     """SubjectPublicKeyInfo in DER (RFC 5280 section 4.1.2.7).
 
     Raises:
@@ -115,7 +121,7 @@ def spki(of: x509.Certificate | PublicKey) -> bytes:
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def key_fingerprint(of: x509.Certificate | PublicKey) -> str:
+def key_fingerprint(of: x509.Certificate | CertificatePublicKeyTypes) -> str:
     """SHA-256 of the SubjectPublicKeyInfo in lower-case hexadecimal: how a key is pinned, whatever names it.
 
     Raises:
