@@ -1,0 +1,97 @@
+"""Access tokens as signed JWTs (RFC 9068), bound to a certificate (RFC 8705 section 3.1)."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import jwt
+import msgspec
+from jwt.api_jws import PyJWS
+
+from mintls.core.oauth.client import Client
+from mintls.core.oauth.confirmation import Confirmation
+from mintls.core.oauth.signing_keys import ALGORITHMS, SigningKey
+
+TYPE = "at+jwt"
+"""``typ`` of the header (RFC 9068 section 2.1): tells an access token from any other JWT of the same key."""
+
+_jws = PyJWS(algorithms=ALGORITHMS)
+
+
+class AccessTokenClaims(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The claims of RFC 9068 section 2.2, times in seconds since the epoch."""
+
+    iss: str
+    sub: str
+    aud: str | tuple[str, ...]
+    exp: int
+    iat: int
+    jti: str
+    client_id: str
+    scope: str = ""
+    cnf: Confirmation | None = None
+
+    @property
+    def audiences(self) -> frozenset[str]:
+        """``aud`` as a set, whichever form it has."""
+        return frozenset((self.aud,) if isinstance(self.aud, str) else self.aud)
+
+
+_claims = msgspec.json.Decoder(AccessTokenClaims)
+
+
+def access_token_claims(
+    client: Client,
+    *,
+    issuer: str,
+    audience: str | tuple[str, ...],
+    scope: str,
+    confirmation: Confirmation | None,
+    jti: str,
+    now: datetime,
+) -> AccessTokenClaims:
+    """The claims of a token for the client itself: ``sub`` is the client (RFC 9068 section 2.2, no resource owner).
+
+    Args:
+        client: Who gets it.
+        issuer: ``iss``.
+        audience: ``aud``.
+        scope: ``scope``, "" for none.
+        confirmation: ``cnf``, ``None`` for a bearer token.
+        jti: An identifier that nobody can guess.
+        now: Time of issue (aware UTC).
+    """
+    issued = int(now.timestamp())
+    return AccessTokenClaims(
+        iss=issuer,
+        sub=client.registration.client_id,
+        aud=audience,
+        exp=issued + client.lifetime,
+        iat=issued,
+        jti=jti,
+        client_id=client.registration.client_id,
+        scope=scope,
+        cnf=confirmation,
+    )
+
+
+def sign_access_token(claims: AccessTokenClaims, key: SigningKey) -> str:
+    """The token: a JWS in compact serialization (RFC 7515 section 7.1)."""
+    return _jws.encode(
+        msgspec.json.encode(claims), key.private_key, algorithm=key.alg, headers={"typ": TYPE, "kid": key.kid}
+    )
+
+
+def read_access_token(token: str, keys: Iterable[SigningKey]) -> AccessTokenClaims | None:
+    """The claims of a token that one of the keys signed; ``None`` for anything else.
+
+    Whether it is still good is not looked at here: see ``introspection``.
+    """
+    try:
+        header = jwt.get_unverified_header(token)
+        key = next((key for key in keys if key.kid == header.get("kid")), None)
+        if key is None or header.get("typ") != TYPE:
+            return None
+        payload = _jws.decode(token, key.private_key.public_key(), algorithms=[key.alg])
+        return _claims.decode(payload)
+    except (jwt.PyJWTError, msgspec.DecodeError, UnicodeError):
+        return None

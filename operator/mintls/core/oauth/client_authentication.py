@@ -1,0 +1,142 @@
+"""Who the caller is: mutual-TLS client authentication with PKI certificates (RFC 8705 section 2.1).
+
+An unknown, a suspended and a wrong client get the same answer after the same steps: every check is made, on a stand-in
+if there is no such client, and only the audit log learns which one failed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from mintls.core.oauth.client import Client, prepare
+from mintls.core.oauth.errors import InvalidClient, Reason
+from mintls.core.oauth.registration import Registration
+from mintls.core.pki.certificate import CertificateFacts
+from mintls.core.pki.errors import PathInvalid, PathProblem
+from mintls.core.pki.names import NormalizedName, SubjectKind, SubjectName
+from mintls.core.pki.trust import Path
+
+type PathTo = Callable[[str], Path]
+"""The validated path from the caller's certificate to the keys of the authority of that name; raises PathInvalid."""
+
+_NOBODY = prepare(
+    Registration(
+        namespace="",
+        name="",
+        uid="",
+        generation=0,
+        created=datetime(1970, 1, 1, tzinfo=UTC),
+        client_id="",
+        client_name="",
+        token_endpoint_auth_method="tls_client_auth",
+        # RFC 2606 section 2 reserves it. A certificate may well carry it: being unknown is a violation of its own.
+        subject=SubjectName(SubjectKind.SAN_URI, "spiffe://invalid/nobody"),
+        authorities=("default",),
+        grant_types=(),
+        scopes=(),
+        default_scopes=(),
+        audiences=(),
+        access_token_lifetime=timedelta(0),
+        certificate_bound=True,
+        suspended=False,
+        tokens_not_before=None,
+    ),
+    issuer="",
+)
+
+_PROBLEMS = {
+    PathProblem.EXPIRED: Reason.EXPIRED_CERTIFICATE,
+    PathProblem.NOT_YET_VALID: Reason.NOT_YET_VALID_CERTIFICATE,
+    PathProblem.WRONG_USAGE: Reason.WRONG_USAGE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Violation:
+    reason: Reason
+    detail: str = ""
+
+
+def authenticate(
+    client: Client | None, certificate: CertificateFacts | None, path_to: PathTo, now: datetime
+) -> tuple[Client, CertificateFacts]:
+    """Make sure that the caller is the client.
+
+    Args:
+        client: The client that the caller says it is, ``None`` if there is none of that id.
+        certificate: What it presented in the TLS handshake, whose key it has proven to hold.
+        path_to: Finds the path to an authority.
+        now: Aware UTC. The certificate and each CA above it have to be valid now, however old the connection is.
+
+    Returns:
+        The client, and the certificate that it authenticated with.
+
+    Raises:
+        InvalidClient: It is not; ``reason`` says why.
+    """
+    if certificate is None:
+        raise InvalidClient(Reason.NO_CERTIFICATE)
+    candidate = client or _NOBODY
+    violations = (
+        _unknown(client),
+        _unsupported_method(candidate),
+        _untrusted(candidate, path_to, now),
+        _wrong_name(candidate, certificate),
+        _suspended(candidate),
+    )
+    first = next((violation for violation in violations if violation), None)
+    if first:
+        raise InvalidClient(first.reason, first.detail)
+    return candidate, certificate
+
+
+def is_identity(
+    identity: NormalizedName, authority: str, certificate: CertificateFacts | None, path_to: PathTo, now: datetime
+) -> bool:
+    """Whether the caller's certificate carries the name and the authority vouches for it now."""
+    if certificate is None:
+        return False
+    return identity in certificate.names and _path_problem(authority, path_to, now) is None
+
+
+def _unknown(client: Client | None) -> _Violation | None:
+    return _Violation(Reason.UNKNOWN_CLIENT) if client is None else None
+
+
+def _unsupported_method(client: Client) -> _Violation | None:
+    method = client.registration.token_endpoint_auth_method
+    return None if method == "tls_client_auth" else _Violation(Reason.UNSUPPORTED_METHOD, method)
+
+
+def _untrusted(client: Client, path_to: PathTo, now: datetime) -> _Violation | None:
+    """One of the client's authorities has to vouch; what a CA of the same name signs counts for nothing."""
+    problems = [_path_problem(authority, path_to, now) for authority in client.registration.authorities]
+    if None in problems:
+        return None
+    # Of several the most telling one: an expired certificate is expired, however many others do not know it.
+    telling = (problem for problem in problems if problem and problem.reason is not Reason.UNTRUSTED_CERTIFICATE)
+    return next(telling, None) or next(iter(problems), None) or _Violation(Reason.UNTRUSTED_CERTIFICATE)
+
+
+def _path_problem(authority: str, path_to: PathTo, now: datetime) -> _Violation | None:
+    try:
+        path = path_to(authority)
+    except PathInvalid as error:
+        return _Violation(_PROBLEMS.get(error.reason, Reason.UNTRUSTED_CERTIFICATE), f"authority {authority}: {error}")
+    # The handshake does not look at the time, and a path may have been found long ago: this is the check that counts.
+    if now < path.not_before:
+        return _Violation(Reason.NOT_YET_VALID_CERTIFICATE, f"not valid before {path.not_before.isoformat()}")
+    if now > path.not_after:
+        return _Violation(Reason.EXPIRED_CERTIFICATE, f"not valid after {path.not_after.isoformat()}")
+    return None
+
+
+def _wrong_name(client: Client, certificate: CertificateFacts) -> _Violation | None:
+    """Whole value against whole value, of the leaf alone (RFC 8705 section 2.1.2)."""
+    if client.name is not None and client.name in certificate.names:
+        return None
+    return _Violation(Reason.WRONG_NAME, f"expected {client.registration.subject.value[:256]!r}")
+
+
+def _suspended(client: Client) -> _Violation | None:
+    return _Violation(Reason.SUSPENDED_CLIENT) if client.registration.suspended else None

@@ -1,0 +1,39 @@
+"""What a registration looks like to who may read it (RFC 7592 section 2.1, RFC 7591 section 3.2.1)."""
+
+from typing import Any
+
+from mintls.core.oauth.client import Client
+from mintls.core.pki.names import SubjectKind
+
+_SUBJECT_PARAMETER = {
+    SubjectKind.SUBJECT_DN: "tls_client_auth_subject_dn",
+    SubjectKind.SAN_DNS: "tls_client_auth_san_dns",
+    SubjectKind.SAN_URI: "tls_client_auth_san_uri",
+    SubjectKind.SAN_IP: "tls_client_auth_san_ip",
+    SubjectKind.SAN_EMAIL: "tls_client_auth_san_email",
+}
+"""RFC 8705 section 2.1.2."""
+
+
+def client_information(client: Client) -> dict[str, Any]:
+    """The client information response.
+
+    Beside RFC 7591's members it has ``mintls_uid``, ``mintls_generation`` and ``mintls_suspended``: by them the
+    operator sees that this very generation of the object has arrived.
+    """
+    registration = client.registration
+    answer: dict[str, Any] = {
+        "client_id": registration.client_id,
+        "client_id_issued_at": int(registration.created.timestamp()),
+        "token_endpoint_auth_method": registration.token_endpoint_auth_method,
+        _SUBJECT_PARAMETER[registration.subject.kind]: registration.subject.value,
+        "grant_types": registration.grant_types,
+        "scope": " ".join(registration.scopes),
+        "tls_client_certificate_bound_access_tokens": registration.certificate_bound,
+        "mintls_uid": registration.uid,
+        "mintls_generation": registration.generation,
+        "mintls_suspended": registration.suspended,
+    }
+    if registration.client_name:
+        answer["client_name"] = registration.client_name
+    return answer

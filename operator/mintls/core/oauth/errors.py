@@ -1,0 +1,184 @@
+"""The errors that OAuth clients see, one class per ``error`` code, and why each was raised.
+
+::
+
+    OAuthError
+    ├── InvalidRequest          invalid_request          RFC 6749 section 5.2
+    ├── InvalidClient           invalid_client           RFC 6749 section 5.2
+    ├── UnauthorizedClient      unauthorized_client      RFC 6749 section 5.2
+    ├── UnsupportedGrantType    unsupported_grant_type   RFC 6749 section 5.2
+    ├── InvalidScope            invalid_scope            RFC 6749 section 5.2
+    ├── InvalidTarget           invalid_target           RFC 8707 section 2
+    ├── InvalidToken            invalid_token            RFC 6750 section 3.1
+    └── TemporarilyUnavailable  temporarily_unavailable  RFC 6749 section 4.1.2.1
+
+What goes out (``code``, ``description``) is constant: it never depends on what the request held. ``reason`` and
+``detail`` are for the audit log alone. HTTP statuses belong to ``mintls.issuer``.
+"""
+
+# ruff: noqa: N818 - the names are the wire's own words, which end in no "Error"
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Reason(StrEnum):
+    """Why a request was refused: one word for the audit log and the metrics."""
+
+    WRONG_MEDIA_TYPE = "wrong_media_type"
+    """The body is not declared as application/x-www-form-urlencoded in UTF-8."""
+    CONTENT_ENCODED = "content_encoded"
+    """The body is compressed, which nothing here needs and bombs like."""
+    BODY_TOO_LARGE = "body_too_large"
+    """The body is longer than any honest request."""
+    BODY_TOO_SLOW = "body_too_slow"
+    """The body did not arrive in time."""
+    MALFORMED_BODY = "malformed_body"
+    """The body is no form: a broken percent-encoding, not UTF-8, or too many parameters."""
+    REPEATED_PARAMETER = "repeated_parameter"
+    """A parameter is given twice."""
+    MISSING_GRANT_TYPE = "missing_grant_type"
+    """No ``grant_type``."""
+    MISSING_CLIENT_ID = "missing_client_id"
+    """No ``client_id``, which RFC 8705 section 2 requires with mutual TLS."""
+    MISSING_TOKEN = "missing_token"
+    """No ``token`` to introspect."""
+    SEVERAL_CREDENTIALS = "several_credentials"
+    """A secret or an assertion is given beside ``client_id``."""
+    AUTHORIZATION_HEADER = "authorization_header"
+    """The client tried HTTP authentication, which no client is registered for."""
+    NO_CERTIFICATE = "no_certificate"
+    """The connection has no client certificate."""
+    UNREADABLE_CERTIFICATE = "unreadable_certificate"
+    """The client certificate passed the handshake but cannot be decoded."""
+    UNKNOWN_CLIENT = "unknown_client"
+    """No client holds that ``client_id``."""
+    UNSUPPORTED_METHOD = "unsupported_method"
+    """The client is registered for an authentication method that is not on."""
+    UNTRUSTED_CERTIFICATE = "untrusted_certificate"
+    """No authority of the client vouches for the certificate."""
+    EXPIRED_CERTIFICATE = "expired_certificate"
+    """The certificate, or a CA above it, is no longer valid."""
+    NOT_YET_VALID_CERTIFICATE = "not_yet_valid_certificate"
+    """The certificate, or a CA above it, is not valid yet."""
+    WRONG_USAGE = "wrong_usage"
+    """The certificate is not for client authentication."""
+    WRONG_NAME = "wrong_name"
+    """The certificate does not carry the client's registered name."""
+    SUSPENDED_CLIENT = "suspended_client"
+    """The client is suspended."""
+    UNKNOWN_GRANT_TYPE = "unknown_grant_type"
+    """The issuer does not know the ``grant_type``."""
+    UNREGISTERED_GRANT_TYPE = "unregistered_grant_type"
+    """The client is not registered for the ``grant_type``."""
+    MALFORMED_SCOPE = "malformed_scope"
+    """``scope`` breaks the grammar of RFC 6749 section 3.3."""
+    UNREGISTERED_SCOPE = "unregistered_scope"
+    """The client is not registered for a requested scope."""
+    MALFORMED_RESOURCE = "malformed_resource"
+    """``resource`` is no absolute URI without a fragment (RFC 8707 section 2)."""
+    UNREGISTERED_RESOURCE = "unregistered_resource"
+    """The client is not registered for a requested resource."""
+    NOT_THE_OPERATOR = "not_the_operator"
+    """Somebody else than the operator reads a registration."""
+    NO_SIGNING_KEY = "no_signing_key"
+    """There is no key to sign with."""
+
+
+class OAuthError(Exception):
+    """A request that is refused.
+
+    Attributes:
+        code: ``error`` of the answer.
+        reason: Why, for the audit log and the metrics.
+        detail: What exactly, for the audit log; may hold what the client sent, never a token or a key.
+    """
+
+    code: ClassVar[str]
+    _description: ClassVar[str]
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    @property
+    def description(self) -> str:
+        """``error_description`` of the answer: ASCII without quote and backslash (RFC 6749 section 5.2)."""
+        return self._description
+
+
+_WHAT_IS_WRONG: Mapping[Reason, str] = {
+    Reason.WRONG_MEDIA_TYPE: "the Content-Type must be application/x-www-form-urlencoded, in UTF-8",
+    Reason.CONTENT_ENCODED: "the body must not be compressed: send it without Content-Encoding",
+    Reason.BODY_TOO_LARGE: "the body is too large: a request has a few short parameters",
+    Reason.BODY_TOO_SLOW: "the body did not arrive in time",
+    Reason.MALFORMED_BODY: "the body is not a well-formed form: name=value pairs joined by &, percent-encoded UTF-8",
+    Reason.REPEATED_PARAMETER: "a parameter is repeated: each may be given once, except resource",
+    Reason.MISSING_GRANT_TYPE: "the parameter grant_type is missing: use grant_type=client_credentials",
+    Reason.MISSING_CLIENT_ID: "the parameter client_id is missing: it goes with the certificate",
+    Reason.MISSING_TOKEN: "the parameter token is missing",
+    Reason.SEVERAL_CREDENTIALS: "the client may use one way to authenticate: the certificate of the TLS connection, "
+    "without client_secret and client_assertion",
+}
+
+
+class InvalidRequest(OAuthError):
+    """``invalid_request``: the request itself is wrong, and the text says how to put it right."""
+
+    code = "invalid_request"
+
+    @property
+    def description(self) -> str:
+        """What is wrong with the request, by reason."""
+        return _WHAT_IS_WRONG[self.reason]
+
+
+class InvalidClient(OAuthError):
+    """``invalid_client``: the same words for an unknown, a suspended and a wrong client."""
+
+    code = "invalid_client"
+    _description = "client authentication failed"
+
+
+class UnauthorizedClient(OAuthError):
+    """``unauthorized_client``: the client may not use this grant."""
+
+    code = "unauthorized_client"
+    _description = "the client is not registered for this grant_type"
+
+
+class UnsupportedGrantType(OAuthError):
+    """``unsupported_grant_type``: nobody may use this grant here."""
+
+    code = "unsupported_grant_type"
+    _description = "the grant_type is not supported: use client_credentials"
+
+
+class InvalidScope(OAuthError):
+    """``invalid_scope``: malformed, or more than the client is registered for."""
+
+    code = "invalid_scope"
+    _description = "the scope is malformed, or not among the scopes that the client is registered for"
+
+
+class InvalidTarget(OAuthError):
+    """``invalid_target``: a resource that the client gets no tokens for."""
+
+    code = "invalid_target"
+    _description = "the resource is malformed, or not among the audiences that the client is registered for"
+
+
+class InvalidToken(OAuthError):
+    """``invalid_token``: RFC 7592 section 2.1 answers so whoever may not read a registration."""
+
+    code = "invalid_token"
+    _description = "the caller may not read registrations"
+
+
+class TemporarilyUnavailable(OAuthError):
+    """``temporarily_unavailable``: the issuer lacks something; a later try may succeed."""
+
+    code = "temporarily_unavailable"
+    _description = "the issuer cannot answer at the moment: try again in a few seconds"

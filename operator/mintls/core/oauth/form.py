@@ -1,0 +1,84 @@
+"""The body of a request: a form, read strictly (RFC 6749 section 3.2 and appendix B)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from mintls.core.oauth.errors import InvalidRequest, Reason
+
+_MEDIA_TYPE = "application/x-www-form-urlencoded"
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_MAX_PARAMETERS = 64
+# RFC 8707 section 2: the one parameter that may be given several times.
+_REPEATABLE = frozenset({"resource"})
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Form:
+    """The parameters of a request. It has no repr of its values: a token may be among them."""
+
+    _values: Mapping[str, tuple[str, ...]]
+
+    def one(self, name: str) -> str | None:
+        """The value of a parameter, ``None`` if it is missing."""
+        values = self._values.get(name)
+        return values[0] if values else None
+
+    def every(self, name: str) -> tuple[str, ...]:
+        """All values of a parameter that may be given several times."""
+        return self._values.get(name, ())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+
+def parse_form(content_type: str | None, body: bytes) -> Form:
+    """Read a form.
+
+    A parameter without a value counts as missing, and unknown parameters are ignored (RFC 6749 section 3.2).
+
+    Args:
+        content_type: The ``Content-Type`` header, ``None`` if there was none.
+        body: The body, whole and not compressed.
+
+    Raises:
+        InvalidRequest: Another media type or character set, a broken encoding, too many or repeated parameters.
+    """
+    _check_media_type(content_type)
+    if _BROKEN_ESCAPE.search(body):
+        raise InvalidRequest(Reason.MALFORMED_BODY, "a % is not followed by two hexadecimal digits")
+    pairs = [pair for pair in body.split(b"&") if pair]
+    if len(pairs) > _MAX_PARAMETERS:
+        raise InvalidRequest(Reason.MALFORMED_BODY, f"{len(pairs)} parameters, at most {_MAX_PARAMETERS} are read")
+    return Form(_collect([_decode(pair) for pair in pairs]))
+
+
+def _collect(pairs: list[tuple[str, str]]) -> Mapping[str, tuple[str, ...]]:
+    values: dict[str, tuple[str, ...]] = {}
+    seen: set[str] = set()
+    for name, value in pairs:
+        if name in seen and name not in _REPEATABLE:
+            raise InvalidRequest(Reason.REPEATED_PARAMETER, f"parameter {name[:64]!r} is given several times")
+        seen.add(name)
+        if value:
+            values[name] = (*values.get(name, ()), value)
+    return values
+
+
+def _decode(pair: bytes) -> tuple[str, str]:
+    name, _, value = pair.replace(b"+", b" ").partition(b"=")
+    try:
+        return unquote_to_bytes(name).decode(), unquote_to_bytes(value).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(Reason.MALFORMED_BODY, f"not UTF-8: {error.reason}") from None
+
+
+def _check_media_type(content_type: str | None) -> None:
+    media_type, *parameters = (content_type or "").split(";")
+    if media_type.strip().lower() != _MEDIA_TYPE:
+        raise InvalidRequest(Reason.WRONG_MEDIA_TYPE, f"Content-Type {(content_type or '')[:64]!r}")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset" and value.strip(' "').lower() not in {"utf-8", "utf8"}:
+            raise InvalidRequest(Reason.WRONG_MEDIA_TYPE, f"charset {value[:64]!r}")

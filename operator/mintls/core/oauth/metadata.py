@@ -1,0 +1,58 @@
+"""What the issuer says of itself: RFC 8414 metadata, which OpenID Connect Discovery also reads. Only what is on."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from mintls.core.oauth.signing_keys import ALGORITHMS
+from mintls.core.oauth.token_request import GRANT_TYPES
+
+AUTH_METHODS = ("tls_client_auth",)
+
+
+def well_known_paths(issuer: str) -> tuple[str, ...]:
+    """Where the metadata of an issuer is, as paths of its host.
+
+    RFC 8414 section 3 inserts the well-known part between host and path; OpenID Connect Discovery 1.0 section 4
+    appends it, and RFC 8414 section 5 knows both for that name.
+    """
+    path = base_path(issuer)
+    paths = (
+        f"/.well-known/oauth-authorization-server{path}",
+        f"/.well-known/openid-configuration{path}",
+        f"{path}/.well-known/openid-configuration",
+    )
+    return tuple(dict.fromkeys(paths))
+
+
+def base_path(url: str) -> str:
+    """The path of a URL without a slash at its end: "" for an issuer that is a host alone."""
+    return urlsplit(url).path.rstrip("/")
+
+
+def server_metadata(issuer: str, mtls: str) -> dict[str, Any]:
+    """RFC 8414 section 2 with RFC 8705 sections 3.3 and 5.
+
+    Every client authenticates by its certificate, so the endpoints that authenticate a client are where the
+    certificate is asked for, also for a client that does not read ``mtls_endpoint_aliases``.
+
+    Args:
+        issuer: The issuer's identifier, also the base of the endpoints that ask for no certificate.
+        mtls: The base of the endpoints that do.
+    """
+    base, mtls_base = issuer.rstrip("/"), mtls.rstrip("/")
+    authenticated = {"token_endpoint": f"{mtls_base}/token", "introspection_endpoint": f"{mtls_base}/introspect"}
+    return {
+        "issuer": issuer,
+        "jwks_uri": f"{base}/jwks",
+        **authenticated,
+        "mtls_endpoint_aliases": authenticated,
+        "tls_client_certificate_bound_access_tokens": True,
+        "grant_types_supported": GRANT_TYPES,
+        "token_endpoint_auth_methods_supported": AUTH_METHODS,
+        "introspection_endpoint_auth_methods_supported": AUTH_METHODS,
+        # Section 2 requires it; nothing here uses the authorization endpoint, so there is none.
+        "response_types_supported": (),
+        # OpenID Connect Discovery 1.0 section 3 requires these two of every provider; its libraries refuse without.
+        "subject_types_supported": ("public",),
+        "id_token_signing_alg_values_supported": ALGORITHMS,
+    }

@@ -1,0 +1,182 @@
+"""The issuer's signing keys: the document that the operator keeps in a Secret, and which key does what when.
+
+A key goes through four times: it is made and published (``createdAt``), it signs (``signFrom``), a later key signs
+instead, and it is gone (``retireAt``), which is after the last token that it signed is dead.
+"""
+
+import hashlib
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from mintls.core.pki.keys import InvalidKey, encode_private_key, load_private_key
+
+ALGORITHMS = ("ES256",)
+_COORDINATE = 32  # octets of a P-256 coordinate: RFC 7518 section 6.2.1.2 wants the full size
+
+
+class SigningKeysBroken(ValueError):  # noqa: N818 - reads as the sentence that it stands for
+    """The document cannot be used. The message names what is wrong and never holds key material."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """One signing key, parsed once.
+
+    Attributes:
+        kid: Its id: its RFC 7638 thumbprint.
+        alg: ``alg`` of what it signs (RFC 7518 section 3.1).
+        private_key: The key. Not in the repr.
+        created_at: When it was made; published from then on.
+        sign_from: When it begins to sign.
+        retire_at: When it is gone; ``None`` while that is open.
+    """
+
+    kid: str
+    alg: str
+    private_key: ec.EllipticCurvePrivateKey = field(repr=False)
+    created_at: datetime
+    sign_from: datetime
+    retire_at: datetime | None = None
+
+
+class _Entry(msgspec.Struct, frozen=True, rename="camel"):
+    kid: str
+    alg: str
+    private_key: str
+    created_at: datetime
+    sign_from: datetime
+    retire_at: datetime | None = None
+
+    def __repr__(self) -> str:
+        return f"_Entry(kid={self.kid!r})"
+
+
+class _Document(msgspec.Struct, frozen=True):
+    keys: tuple[_Entry, ...]
+
+
+_decoder = msgspec.json.Decoder(_Document)
+
+
+def decode_signing_keys(document: bytes) -> tuple[SigningKey, ...]:
+    """Read ``keys.json``.
+
+    Raises:
+        SigningKeysBroken: It is not of the documented shape, or a key is not what it says it is.
+    """
+    try:
+        entries = _decoder.decode(document).keys
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # The message of msgspec has a path and types, no value; the cause could still hold the input.
+        raise SigningKeysBroken(f"keys.json is not a signing-key document: {_without_values(error)}") from None
+    return tuple(_parse(entry) for entry in entries)
+
+
+def encode_signing_keys(keys: Sequence[SigningKey]) -> bytes:
+    """Write ``keys.json``. The same keys give the same bytes."""
+    entries = tuple(
+        _Entry(
+            kid=key.kid,
+            alg=key.alg,
+            private_key=encode_private_key(key.private_key).decode("ascii"),
+            created_at=key.created_at,
+            sign_from=key.sign_from,
+            retire_at=key.retire_at,
+        )
+        for key in keys
+    )
+    return msgspec.json.encode(_Document(entries))
+
+
+def key_id(public_key: ec.EllipticCurvePublicKey) -> str:
+    """``kid``: the JWK thumbprint with SHA-256 (RFC 7638 section 3), so that no two keys share one."""
+    members = _public_members(public_key)
+    # RFC 7638 section 3.2 and 3.3: only the required members, in lexicographic order, without white space.
+    canonical = msgspec.json.encode({name: members[name] for name in ("crv", "kty", "x", "y")})
+    return _base64url(hashlib.sha256(canonical).digest())
+
+
+def published_keys(keys: Sequence[SigningKey], now: datetime) -> tuple[SigningKey, ...]:
+    """The keys that a resource may meet: all but the retired ones."""
+    return tuple(key for key in keys if key.retire_at is None or now < key.retire_at)
+
+
+def signing_key(keys: Sequence[SigningKey], now: datetime) -> SigningKey | None:
+    """The key that signs now: of those whose time has come the latest.
+
+    If none has come, the earliest signs: a clock slightly behind the operator's must not stop the first key, and it is
+    published already.
+    """
+    usable = published_keys(keys, now)
+    due = [key for key in usable if key.sign_from <= now]
+    if due:
+        return max(due, key=lambda key: (key.sign_from, key.kid))
+    return min(usable, key=lambda key: (key.sign_from, key.kid), default=None)
+
+
+def jwks(keys: Sequence[SigningKey], now: datetime) -> dict[str, Any]:
+    """The JWK Set (RFC 7517 section 5) of the published keys; no private member is ever in it."""
+    return {
+        "keys": [
+            {**_public_members(key.private_key.public_key()), "kid": key.kid, "alg": key.alg, "use": "sig"}
+            for key in published_keys(keys, now)
+        ]
+    }
+
+
+def _parse(entry: _Entry) -> SigningKey:
+    if entry.alg not in ALGORITHMS:
+        raise SigningKeysBroken(f"signing key {entry.kid}: alg {entry.alg!r} is not one of {', '.join(ALGORITHMS)}")
+    try:
+        private_key = load_private_key(entry.private_key.encode())
+    except InvalidKey as error:
+        raise SigningKeysBroken(f"signing key {entry.kid}: privateKey: {error}") from None
+    if not isinstance(private_key, ec.EllipticCurvePrivateKey) or not isinstance(private_key.curve, ec.SECP256R1):
+        raise SigningKeysBroken(f"signing key {entry.kid}: privateKey is not on P-256, which alg ES256 needs")
+    _check_kid(entry.kid, private_key)
+    _check_times(entry)
+    return SigningKey(
+        kid=entry.kid,
+        alg=entry.alg,
+        private_key=private_key,
+        created_at=entry.created_at,
+        sign_from=entry.sign_from,
+        retire_at=entry.retire_at,
+    )
+
+
+def _check_kid(kid: str, private_key: ec.EllipticCurvePrivateKey) -> None:
+    thumbprint = key_id(private_key.public_key())
+    if kid != thumbprint:
+        raise SigningKeysBroken(f"signing key {kid}: kid is not the key's RFC 7638 thumbprint, {thumbprint}")
+
+
+def _check_times(entry: _Entry) -> None:
+    for name, time in (("createdAt", entry.created_at), ("signFrom", entry.sign_from), ("retireAt", entry.retire_at)):
+        if time is not None and time.tzinfo is None:
+            raise SigningKeysBroken(f"signing key {entry.kid}: {name} has no time zone: write it with Z")
+
+
+def _public_members(public_key: ec.EllipticCurvePublicKey) -> dict[str, str]:
+    """RFC 7518 section 6.2.1."""
+    numbers = public_key.public_numbers()
+    return {
+        "kty": "EC",
+        "crv": "P-256",
+        "x": _base64url(numbers.x.to_bytes(_COORDINATE)),
+        "y": _base64url(numbers.y.to_bytes(_COORDINATE)),
+    }
+
+
+def _base64url(octets: bytes) -> str:
+    return urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
+
+
+def _without_values(error: Exception) -> str:
+    return str(error) if isinstance(error, msgspec.ValidationError) else "malformed JSON"

@@ -1,0 +1,123 @@
+"""A request for a token with the client credentials grant, and what of it the client may have."""
+
+import re
+from dataclasses import dataclass
+
+from mintls.core.oauth.client import Client, audience_claim
+from mintls.core.oauth.errors import (
+    InvalidRequest,
+    InvalidScope,
+    InvalidTarget,
+    Reason,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+)
+from mintls.core.oauth.form import Form
+
+GRANT_TYPES = ("client_credentials",)
+
+# RFC 6749 section 3.3: scope = scope-token *( SP scope-token ); scope-token = 1*( %x21 / %x23-5B / %x5D-7E ).
+_SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+(?: [\x21\x23-\x5B\x5D-\x7E]+)*")
+# RFC 3986 section 4.3, absolute-URI, by its characters and its scheme; RFC 8707 section 2 allows no fragment.
+_ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
+# RFC 6749 section 2.3: a client must not use more than one method of authentication in a request.
+_OTHER_CREDENTIALS = ("client_secret", "client_assertion", "client_assertion_type")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """What is asked for, before anybody looked whether it may be had.
+
+    Attributes:
+        grant_type: ``grant_type``.
+        client_id: ``client_id``.
+        scope: ``scope`` as sent, ``None`` if it is left out.
+        resources: Each ``resource`` as sent (RFC 8707).
+    """
+
+    grant_type: str
+    client_id: str
+    scope: str | None
+    resources: tuple[str, ...]
+
+
+def parse_token_request(form: Form) -> TokenRequest:
+    """RFC 6749 section 4.4.2 with RFC 8705 section 2 and RFC 8707 section 2.
+
+    Raises:
+        InvalidRequest: ``grant_type`` or ``client_id`` is missing, or another credential is given.
+    """
+    grant_type = form.one("grant_type")
+    if grant_type is None:
+        raise InvalidRequest(Reason.MISSING_GRANT_TYPE)
+    return TokenRequest(
+        grant_type=grant_type,
+        client_id=claimed_client_id(form),
+        scope=form.one("scope"),
+        resources=form.every("resource"),
+    )
+
+
+def claimed_client_id(form: Form) -> str:
+    """Who the caller says it is: ``client_id``, which RFC 8705 section 2 requires with mutual TLS.
+
+    Raises:
+        InvalidRequest: It is missing, or a credential of another method is given.
+    """
+    for name in _OTHER_CREDENTIALS:
+        if name in form:
+            raise InvalidRequest(Reason.SEVERAL_CREDENTIALS, f"parameter {name}")
+    client_id = form.one("client_id")
+    if client_id is None:
+        raise InvalidRequest(Reason.MISSING_CLIENT_ID)
+    return client_id
+
+
+def permit_grant(client: Client, grant_type: str) -> None:
+    """Whether the client may use the grant (RFC 6749 section 5.2).
+
+    Raises:
+        UnsupportedGrantType: Nobody may.
+        UnauthorizedClient: This client may not.
+    """
+    if grant_type not in GRANT_TYPES:
+        raise UnsupportedGrantType(Reason.UNKNOWN_GRANT_TYPE, repr(grant_type[:64]))
+    if grant_type not in client.registration.grant_types:
+        raise UnauthorizedClient(Reason.UNREGISTERED_GRANT_TYPE, grant_type)
+
+
+def grant_scope(client: Client, asked: str | None) -> str:
+    """The scope of the token (RFC 6749 section 3.3): what was asked for, each once, or the client's default.
+
+    Returns:
+        The scope in the order in which it was asked for, "" for none.
+
+    Raises:
+        InvalidScope: Malformed, or not registered. Nothing is left out silently.
+    """
+    if asked is None:
+        return client.default_scope
+    if not _SCOPE.fullmatch(asked):
+        raise InvalidScope(Reason.MALFORMED_SCOPE, repr(asked[:128]))
+    scopes = dict.fromkeys(asked.split(" "))
+    excess = [scope for scope in scopes if scope not in client.scopes]
+    if excess:
+        raise InvalidScope(Reason.UNREGISTERED_SCOPE, " ".join(excess)[:256])
+    return " ".join(scopes)
+
+
+def grant_audience(client: Client, resources: tuple[str, ...]) -> str | tuple[str, ...]:
+    """``aud`` of the token (RFC 8707 section 2): the resources that were asked for, or all that the client has.
+
+    Resources are compared as strings, without normalization (RFC 3986 section 6.2.1).
+
+    Raises:
+        InvalidTarget: Malformed, or not registered.
+    """
+    if not resources:
+        return client.default_audience
+    excess = next((resource for resource in resources if resource not in client.audiences), None)
+    if excess is not None:
+        is_uri = _ABSOLUTE_URI.fullmatch(excess)
+        raise InvalidTarget(Reason.UNREGISTERED_RESOURCE if is_uri else Reason.MALFORMED_RESOURCE, repr(excess[:256]))
+    return audience_claim(tuple(dict.fromkeys(resources)))

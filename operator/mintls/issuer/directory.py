@@ -1,0 +1,161 @@
+"""All that the issuer knows, in memory: clients, authorities, signing keys and its own server certificate.
+
+It is filled by ``sources`` from the Kubernetes API, or by a test. Every update touches only what changed; every look-up
+of a request is a dict's.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+
+from cryptography import x509
+
+from mintls.core.oauth.claims import ClaimTable, Key
+from mintls.core.oauth.client import Client, prepare
+from mintls.core.oauth.registration import Registration
+from mintls.core.oauth.signing_keys import SigningKey
+from mintls.core.pki.trust import TrustAnchors
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCertificate:
+    """The issuer's server certificate as a Secret holds it, checked.
+
+    Attributes:
+        chain: ``tls.crt``: leaf and intermediates, PEM.
+        key: ``tls.key``, PEM. Not in the repr.
+        not_after: End of the leaf's validity, aware UTC.
+    """
+
+    chain: bytes = field(repr=False)
+    key: bytes = field(repr=False)
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The keys of one authority.
+
+    Attributes:
+        version: A number that no other keys ever had, in this process.
+        anchors: The keys themselves.
+    """
+
+    version: int
+    anchors: TrustAnchors
+
+
+class Directory:
+    """What is known now. Not for several threads.
+
+    Attributes:
+        signing_keys: The issuer's signing keys.
+        server_certificate: Its server certificate; ``None`` before the first.
+    """
+
+    def __init__(self, issuer: str) -> None:
+        self._issuer = issuer
+        self._claims = ClaimTable()
+        self._clients: dict[str, Client] = {}
+        self._trust: dict[str, Trust] = {}
+        self._versions = count(1)
+        self._listeners: list[Callable[[], None]] = []
+        self.signing_keys: tuple[SigningKey, ...] = ()
+        self.server_certificate: ServerCertificate | None = None
+
+    def on_tls_change(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` whenever the trusted CAs or the server certificate have changed."""
+        self._listeners.append(listener)
+
+    def client(self, client_id: str) -> Client | None:
+        """The client that holds the id; ``None`` for an unknown or contested one."""
+        return self._clients.get(client_id)
+
+    def trust(self, authority: str) -> Trust | None:
+        """The keys of a CertificateAuthority; ``None`` if there is none of that name, or it has no keys."""
+        return self._trust.get(authority)
+
+    @property
+    def clients(self) -> int:
+        """How many clients can be authenticated."""
+        return len(self._clients)
+
+    @property
+    def anchors(self) -> tuple[x509.Certificate, ...]:
+        """The roots of all authorities."""
+        return tuple(root for trust in self._trust.values() for root in trust.anchors.roots)
+
+    @property
+    def authority_certificates(self) -> tuple[x509.Certificate, ...]:
+        """The roots of all authorities, and the intermediates that are known."""
+        return self.anchors + tuple(ca for trust in self._trust.values() for ca in trust.anchors.intermediates)
+
+    def missing(self) -> tuple[str, ...]:
+        """What has to come before anybody can be served; empty when there is nothing."""
+        needed = (
+            ("no CertificateAuthority with keys", self._trust),
+            ("no signing keys", self.signing_keys),
+            ("no server certificate", self.server_certificate),
+        )
+        return tuple(what for what, there in needed if not there)
+
+    def put_client(self, registration: Registration) -> None:
+        """Add or replace a client."""
+        old = self._claims.get(registration.key)
+        rivals = self._claims.put(registration)
+        self._settle({registration.client_id} | ({old.client_id} if old else set()), rivals)
+
+    def remove_client(self, key: Key) -> None:
+        """Take a client out, by namespace and name; unknown ones are no error."""
+        old = self._claims.get(key)
+        rivals = self._claims.remove(key)
+        self._settle({old.client_id} if old else set(), rivals)
+
+    def put_authority(self, name: str, anchors: TrustAnchors) -> None:
+        """Set the keys of an authority; none means that it vouches for nobody."""
+        known = self._trust.get(name)
+        if known is not None and known.anchors == anchors:
+            return
+        if anchors.roots:
+            self._trust[name] = Trust(next(self._versions), anchors)
+        elif self._trust.pop(name, None) is None:
+            return
+        self._announce()
+
+    def remove_authority(self, name: str) -> None:
+        """Trust an authority no longer."""
+        if self._trust.pop(name, None) is not None:
+            self._announce()
+
+    def put_signing_keys(self, keys: tuple[SigningKey, ...]) -> None:
+        """Set the signing keys."""
+        self.signing_keys = keys
+
+    def put_server_certificate(self, certificate: ServerCertificate) -> None:
+        """Set the server certificate."""
+        if certificate != self.server_certificate:
+            self.server_certificate = certificate
+            self._announce()
+
+    def _settle(self, client_ids: set[str], rivals: Iterable[Key]) -> None:
+        """Decide anew who holds each of the ids that may have changed hands."""
+        for key in rivals:
+            rival = self._claims.get(key)
+            if rival is not None:
+                client_ids.add(rival.client_id)
+        for client_id in client_ids:
+            self._decide(client_id)
+
+    def _decide(self, client_id: str) -> None:
+        holder = self._claims.by_client_id(client_id)
+        if holder is None:
+            self._clients.pop(client_id, None)
+            return
+        known = self._clients.get(client_id)
+        if known is None or known.registration is not holder:
+            self._clients[client_id] = prepare(holder, self._issuer)
+
+    def _announce(self) -> None:
+        for listener in self._listeners:
+            listener()

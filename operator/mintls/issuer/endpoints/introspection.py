@@ -1,0 +1,33 @@
+"""``POST /introspect``: what a caller may know of a token (RFC 7662)."""
+
+import msgspec
+
+from mintls.core.oauth.access_token import read_access_token
+from mintls.core.oauth.introspection import introspect, introspected_token
+from mintls.core.oauth.signing_keys import published_keys
+from mintls.core.oauth.token_request import claimed_client_id
+from mintls.issuer.endpoints.steps import authenticate_client, read_form
+from mintls.issuer.exchange import Answer, Call
+from mintls.issuer.services import Services
+
+
+def introspection(services: Services, call: Call) -> Answer:
+    """Say whether a token is good, and what it says, to a caller whom it concerns.
+
+    Raises:
+        OAuthError: The caller is not authenticated, or the request is malformed.
+    """
+    form = read_form(call)
+    caller, _ = authenticate_client(services, call, claimed_client_id(form))
+    keys = published_keys(services.directory.signing_keys, call.now)
+    claims = read_access_token(introspected_token(form), keys)
+    answer = introspect(
+        claims,
+        caller=caller,
+        subject=services.directory.client(claims.client_id) if claims else None,
+        issuer=services.settings.issuer_url,
+        now=call.now,
+    )
+    call.trail.active = answer["active"]
+    call.trail.jti = claims.jti if claims else ""
+    return Answer(200, msgspec.json.encode(answer))

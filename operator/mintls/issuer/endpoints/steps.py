@@ -1,0 +1,54 @@
+"""Steps that several endpoints share."""
+
+from mintls.core.oauth.client import Client
+from mintls.core.oauth.client_authentication import authenticate
+from mintls.core.oauth.errors import InvalidClient, Reason
+from mintls.core.oauth.form import Form, parse_form
+from mintls.core.pki.certificate import CertificateFacts
+from mintls.issuer.exchange import Call
+from mintls.issuer.peer import Peer
+from mintls.issuer.services import Services
+
+_SHOWN = 256
+
+
+def read_form(call: Call) -> Form:
+    """The parameters of the request.
+
+    Raises:
+        InvalidRequest: The body is no proper form.
+    """
+    return parse_form(call.content_type, call.body)
+
+
+def authenticate_client(services: Services, call: Call, client_id: str) -> tuple[Client, CertificateFacts]:
+    """Who the caller is (RFC 8705 section 2.1).
+
+    Returns:
+        The client, and the certificate that it authenticated with.
+
+    Raises:
+        InvalidClient: It is not the client that it says it is, or there is none.
+    """
+    call.trail.client_id = client_id[:_SHOWN]
+    if call.authorization is not None:
+        raise InvalidClient(Reason.AUTHORIZATION_HEADER)
+    peer = note_peer(call)
+    client = services.directory.client(client_id)
+    if client is not None:
+        call.trail.client = f"{client.registration.namespace}/{client.registration.name}"
+    path_to = services.paths.finder(peer, call.now)
+    return authenticate(client, peer.certificate if peer else None, path_to, call.now)
+
+
+def note_peer(call: Call) -> Peer | None:
+    """The certificate of the connection, noted for the audit log before anybody judges it.
+
+    Raises:
+        InvalidClient: It cannot be decoded.
+    """
+    peer = call.peer()
+    if peer is not None:
+        call.trail.thumbprint = peer.certificate.thumbprint
+        call.trail.serial = f"{peer.certificate.serial:x}"
+    return peer

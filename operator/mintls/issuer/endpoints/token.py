@@ -1,0 +1,57 @@
+"""``POST /token``: the client credentials grant (RFC 6749 section 4.4) over mutual TLS (RFC 8705)."""
+
+import msgspec
+
+from mintls.core.oauth.access_token import access_token_claims, sign_access_token
+from mintls.core.oauth.confirmation import confirmation
+from mintls.core.oauth.errors import Reason, TemporarilyUnavailable
+from mintls.core.oauth.signing_keys import SigningKey, signing_key
+from mintls.core.oauth.token_request import grant_audience, grant_scope, parse_token_request, permit_grant
+from mintls.issuer.endpoints.steps import authenticate_client, read_form
+from mintls.issuer.exchange import Answer, Call
+from mintls.issuer.services import Services
+
+
+class TokenResponse(msgspec.Struct, frozen=True, omit_defaults=True):
+    """RFC 6749 section 5.1. Without a repr of its token."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+    scope: str = ""
+
+    def __repr__(self) -> str:
+        return f"TokenResponse(expires_in={self.expires_in}, scope={self.scope!r})"
+
+
+def token(services: Services, call: Call) -> Answer:
+    """Issue a token.
+
+    Raises:
+        OAuthError: It is refused.
+    """
+    request = parse_token_request(read_form(call))
+    client, certificate = authenticate_client(services, call, request.client_id)
+    permit_grant(client, request.grant_type)
+    scope = grant_scope(client, request.scope)
+    audience = grant_audience(client, request.resources)
+    key = _current_key(services, call)
+    claims = access_token_claims(
+        client,
+        issuer=services.settings.issuer_url,
+        audience=audience,
+        scope=scope,
+        confirmation=confirmation(client, certificate),
+        jti=services.identifier(),
+        now=call.now,
+    )
+    call.trail.scope, call.trail.audience, call.trail.jti, call.trail.expires = scope, audience, claims.jti, claims.exp
+    response = TokenResponse(sign_access_token(claims, key), "Bearer", client.lifetime, scope)
+    return Answer(200, msgspec.json.encode(response))
+
+
+def _current_key(services: Services, call: Call) -> SigningKey:
+    key = signing_key(services.directory.signing_keys, call.now)
+    if key is None:
+        raise TemporarilyUnavailable(Reason.NO_SIGNING_KEY)
+    return key

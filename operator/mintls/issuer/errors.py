@@ -1,0 +1,70 @@
+"""How an error looks over HTTP. The only place that knows which error has which status."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from mintls.core.oauth.errors import (
+    InvalidClient,
+    InvalidRequest,
+    InvalidScope,
+    InvalidTarget,
+    InvalidToken,
+    OAuthError,
+    Reason,
+    TemporarilyUnavailable,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+)
+from mintls.issuer.exchange import NO_STORE, Answer
+
+_STATUS: Mapping[type[OAuthError], int] = {
+    InvalidRequest: 400,
+    InvalidClient: 401,
+    UnauthorizedClient: 400,
+    UnsupportedGrantType: 400,
+    InvalidScope: 400,
+    InvalidTarget: 400,
+    InvalidToken: 401,
+    TemporarilyUnavailable: 503,
+}
+# RFC 9110 sections 15.5.14 and 15.5.9: refused before it was read as OAuth.
+_STATUS_BY_REASON: Mapping[Reason, int] = {Reason.BODY_TOO_LARGE: 413, Reason.BODY_TOO_SLOW: 408}
+_CLOSING = frozenset(_STATUS_BY_REASON)
+_RETRY_SECONDS = "5"
+
+
+def error_body(code: str, description: str) -> bytes:
+    """The JSON of RFC 6749 section 5.2."""
+    return msgspec.json.encode({"error": code, "error_description": description})
+
+
+def answer_error(error: OAuthError, realm: str, authorization: str | None) -> Answer:
+    """The answer for an error.
+
+    Args:
+        error: What was raised.
+        realm: The issuer's identifier, for the challenge.
+        authorization: The ``Authorization`` header of the request.
+    """
+    status = _STATUS_BY_REASON.get(error.reason) or _STATUS[type(error)]
+    headers = dict(NO_STORE)
+    if status == 401:
+        headers["WWW-Authenticate"] = _challenge(error, realm, authorization)
+    if status == 503:
+        headers["Retry-After"] = _RETRY_SECONDS
+    return Answer(status, error_body(error.code, error.description), headers=headers, closes=error.reason in _CLOSING)
+
+
+def _challenge(error: OAuthError, realm: str, authorization: str | None) -> str:
+    """``WWW-Authenticate``, which every 401 has (RFC 9110 section 15.5.2).
+
+    A client that tried a scheme gets the same scheme back (RFC 6749 section 5.2). For TLS client authentication none is
+    registered at IANA; the name used says what is needed.
+    """
+    if isinstance(error, InvalidToken):
+        return f'Bearer realm="{realm}", error="{error.code}"'  # RFC 6750 section 3
+    scheme = (authorization or "").partition(" ")[0].lower()
+    if scheme in {"basic", "bearer"}:
+        return f'{scheme.capitalize()} realm="{realm}"'
+    return f'TLS-Client-Certificate realm="{realm}"'

@@ -1,0 +1,185 @@
+"""The issuer from start to stop."""
+
+import asyncio
+import logging
+import ssl
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mintls.core.oauth.signing_keys import published_keys
+from mintls.issuer.audit import WriteLine
+from mintls.issuer.directory import Directory
+from mintls.issuer.exchange import Clock
+from mintls.issuer.listener import Listener
+from mintls.issuer.metrics import Metrics
+from mintls.issuer.paths import Paths
+from mintls.issuer.server import Front, probe_app
+from mintls.issuer.services import Services
+from mintls.issuer.settings import Settings
+from mintls.issuer.sources import Sources
+from mintls.issuer.tls import ListenerTLS
+from mintls.kube.client import ApiClient
+
+logger = logging.getLogger(__name__)
+
+
+def utc_now() -> datetime:
+    """The machine's clock."""
+    return datetime.now(UTC)
+
+
+def write_to_stdout(line: bytes) -> None:
+    """Write an audit line to the standard output, at once."""
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the listeners ended up."""
+
+    open: int
+    mtls: int
+
+
+class Issuer:
+    """The issuer without Kubernetes: a directory that somebody fills, and the listeners that answer from it.
+
+    Attributes:
+        directory: What it knows.
+        metrics: What it counts.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Clock = utc_now, write_audit: WriteLine = write_to_stdout) -> None:
+        self.settings = settings
+        self.directory = Directory(settings.issuer_url)
+        self.metrics = Metrics()
+        self._clock = clock
+        services = Services(settings, self.directory, Paths(self.directory))
+        self._front = Front(services, self.metrics, clock=clock, write=write_audit)
+        self._open_tls = ListenerTLS(asks_for_certificate=False)
+        self._mtls_tls = ListenerTLS(asks_for_certificate=True)
+        self._serving = False
+        self.directory.on_tls_change(self._renew_tls)
+        self._watch_directory()
+
+    def missing(self) -> tuple[str, ...]:
+        """Why it is not ready; empty when it is."""
+        if self._front.draining:
+            return ("stopping",)
+        return self.directory.missing() or (() if self._serving else ("not listening yet",))
+
+    async def serve(self, stack: AsyncExitStack) -> Ports:
+        """Listen, until the stack is closed."""
+        settings = self.settings
+        open_listener = Listener(self._front.open_app(), settings.open_address, settings.limits, self._open_tls.base)
+        mtls_listener = Listener(self._front.mtls_app(), settings.mtls_address, settings.limits, self._mtls_tls.base)
+        ports = Ports(
+            open=(await stack.enter_async_context(open_listener)).port,
+            mtls=(await stack.enter_async_context(mtls_listener)).port,
+        )
+        self._serving = True
+        return ports
+
+    def drain(self) -> None:
+        """Be not ready any more, and end each connection with its next answer."""
+        self._front.draining = True
+
+    def _renew_tls(self) -> None:
+        certificate = self.directory.server_certificate
+        if certificate is None:
+            return
+        try:
+            self._open_tls.update(certificate, ())
+            self._mtls_tls.update(certificate, self.directory.authority_certificates)
+        except ssl.SSLError as error:
+            # Checked before it got here, so this is OpenSSL's opinion alone. The contexts stay as they were, but the
+            # trust may just have shrunk: each request's path is looked up in the directory, which has shrunk too.
+            logger.error("TLS stays as it was, OpenSSL refuses the server certificate or a CA: %s", error.reason)  # noqa: TRY400 - the message says it all
+            self.metrics.count_source_error("tls")
+
+    def _watch_directory(self) -> None:
+        directory = self.directory
+        self.metrics.watch_directory(
+            clients=lambda: directory.clients,
+            anchors=lambda: len(directory.anchors),
+            signing_keys=lambda: len(published_keys(directory.signing_keys, self._clock())),
+            certificate_not_after=lambda: (
+                directory.server_certificate.not_after.timestamp() if directory.server_certificate else 0.0
+            ),
+        )
+
+
+async def run_issuer(
+    settings: Settings,
+    api: ApiClient,
+    stop: asyncio.Event,
+    *,
+    clock: Clock = utc_now,
+    write_audit: WriteLine = write_to_stdout,
+    on_ready: Callable[[Ports], None] | None = None,
+) -> None:
+    """Watch, serve, and stop.
+
+    Probes answer from the beginning. The TLS listeners open once everything is there, so that no client is ever told
+    that it is unknown by an issuer that has not heard of it yet. From then on it answers from memory whatever becomes
+    of the Kubernetes API.
+
+    Args:
+        settings: What it is told.
+        api: The Kubernetes API.
+        stop: Set it to stop: connections are drained and ended within seconds.
+        clock: Now, as aware UTC.
+        write_audit: Takes audit lines.
+        on_ready: Told the ports when the listeners are open.
+    """
+    issuer = Issuer(settings, clock=clock, write_audit=write_audit)
+    sources = Sources(api, settings, issuer.directory, issuer.metrics)
+    issuer.metrics.watch_sources(sources.views())
+
+    def missing() -> Iterable[str]:
+        return (*sources.waiting(), *issuer.missing())
+
+    async with AsyncExitStack() as stack:
+        probes = probe_app(issuer.metrics, missing)
+        await stack.enter_async_context(Listener(probes, settings.probe_address, settings.limits, None))
+        async with asyncio.TaskGroup() as tasks:
+            watches = sources.start(tasks)
+            if await _until_complete(sources, issuer.directory, stop):
+                await _serve(issuer, stop, on_ready)
+            for watch in watches:
+                watch.cancel()
+
+
+async def _serve(issuer: Issuer, stop: asyncio.Event, on_ready: Callable[[Ports], None] | None) -> None:
+    async with AsyncExitStack() as stack:
+        ports = await issuer.serve(stack)
+        logger.info("ready: listening at ports %d (no client certificate) and %d (mTLS)", ports.open, ports.mtls)
+        if on_ready is not None:
+            on_ready(ports)
+        await stop.wait()
+        logger.info("stopping: not ready any more, draining for %g s", issuer.settings.limits.drain_seconds)
+        issuer.drain()
+        await asyncio.sleep(issuer.settings.limits.drain_seconds)
+
+
+async def _until_complete(sources: Sources, directory: Directory, stop: asyncio.Event) -> bool:
+    """Wait until everything is there. False if it was told to stop before."""
+
+    async def complete() -> None:
+        await sources.synced()
+        while directory.missing():
+            logger.info("waiting: %s", "; ".join(directory.missing()))
+            sources.changed.clear()
+            await sources.changed.wait()
+
+    waits = {asyncio.create_task(complete()), asyncio.create_task(stop.wait())}
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    return not stop.is_set()

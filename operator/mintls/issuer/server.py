@@ -1,0 +1,225 @@
+"""HTTP: from aiohttp's request to a ``Call``, and from an ``Answer`` to its response."""
+
+import asyncio
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from mintls.core.oauth.errors import InvalidRequest, OAuthError, Reason
+from mintls.core.oauth.metadata import base_path, well_known_paths
+from mintls.issuer.audit import Trail, WriteLine, audit_line
+from mintls.issuer.endpoints.documents import keys, metadata
+from mintls.issuer.endpoints.introspection import introspection
+from mintls.issuer.endpoints.registration import registration
+from mintls.issuer.endpoints.token import token
+from mintls.issuer.errors import answer_error, error_body
+from mintls.issuer.exchange import Answer, Call, Clock
+from mintls.issuer.metrics import CONTENT_TYPE, Metrics
+from mintls.issuer.peer import Peers, ssl_connection
+from mintls.issuer.services import Services
+
+logger = logging.getLogger(__name__)
+
+REQUEST_ID = "X-Request-ID"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An endpoint.
+
+    Attributes:
+        name: In metrics and the audit log.
+        method: The one method that it answers (GET answers HEAD, too).
+        answer: Its steps.
+        decides: Whether it decides about a caller: then each answer is an audit line.
+    """
+
+    name: str
+    method: str
+    answer: Callable[[Services, Call], Answer]
+    decides: bool = True
+
+
+_METADATA = Endpoint("metadata", "GET", metadata, decides=False)
+_JWKS = Endpoint("jwks", "GET", keys, decides=False)
+_TOKEN = Endpoint("token", "POST", token)
+_INTROSPECTION = Endpoint("introspection", "POST", introspection)
+_REGISTRATION = Endpoint("registration", "GET", registration)
+
+
+class Front:
+    """What stands between aiohttp and the endpoints."""
+
+    def __init__(self, services: Services, metrics: Metrics, *, clock: Clock, write: WriteLine) -> None:
+        self._services = services
+        self._metrics = metrics
+        self._clock = clock
+        self._write = write
+        self._peers = Peers()
+        self.draining = False
+
+    def open_app(self) -> web.Application:
+        """The listener that asks for no certificate."""
+        base = base_path(self._services.settings.issuer_url)
+        return self._app([*self._documents(base), (f"{base}/token", _TOKEN)])
+
+    def mtls_app(self) -> web.Application:
+        """The listener that asks for one."""
+        base = base_path(self._services.settings.mtls_url)
+        return self._app(
+            [
+                *self._documents(base),
+                (f"{base}/token", _TOKEN),
+                (f"{base}/introspect", _INTROSPECTION),
+                (f"{base}/register/{{target:[^/]+}}", _REGISTRATION),
+            ]
+        )
+
+    def _documents(self, base: str) -> Iterable[tuple[str, Endpoint]]:
+        yield from ((path, _METADATA) for path in well_known_paths(self._services.settings.issuer_url))
+        yield f"{base}/jwks", _JWKS
+
+    def _app(self, routes: Iterable[tuple[str, Endpoint]]) -> web.Application:
+        app = web.Application(middlewares=[self._outermost], client_max_size=self._services.settings.limits.body_bytes)
+        for path, endpoint in routes:
+            handler = self._handler(endpoint)
+            if endpoint.method == "GET":
+                app.router.add_get(path, handler)
+            else:
+                app.router.add_route(endpoint.method, path, handler)
+        return app
+
+    def _handler(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handle(request: web.Request) -> web.Response:
+            started = time.perf_counter()
+            trail = self._trail(endpoint, request)
+            answer = await self._answer(endpoint, request, trail)
+            if endpoint.decides:
+                self._write(audit_line(trail))
+            self._metrics.count(endpoint.name, trail.reason, time.perf_counter() - started)
+            return _response(answer, trail.request_id)
+
+        return handle
+
+    def _trail(self, endpoint: Endpoint, request: web.Request) -> Trail:
+        return Trail(
+            time=self._clock(),
+            request_id=_request_id(request),
+            endpoint=endpoint.name,
+            remote=request.remote or "",
+        )
+
+    async def _answer(self, endpoint: Endpoint, request: web.Request, trail: Trail) -> Answer:
+        try:
+            body = await self._body(request) if endpoint.method == "POST" else b""
+            answer = endpoint.answer(self._services, self._call(request, body, trail))
+        except OAuthError as error:
+            trail.decision, trail.reason, trail.detail = "refused", error.reason, error.detail
+            realm = self._services.settings.issuer_url
+            return answer_error(error, realm, request.headers.get("Authorization"))
+        except Exception as error:
+            trail.reason, trail.detail = "defect", type(error).__name__
+            logger.exception("request %s to %s: a defect", trail.request_id, endpoint.name)
+            return Answer(500, error_body("server_error", "the issuer failed; the request id finds the reason"))
+        trail.decision = "granted" if answer.status < 400 else "refused"
+        trail.reason = trail.reason or "ok"
+        return answer
+
+    async def _body(self, request: web.Request) -> bytes:
+        """The body, whole.
+
+        Raises:
+            InvalidRequest: It is too large, too slow, compressed, or broken off.
+        """
+        if "Content-Encoding" in request.headers:
+            raise InvalidRequest(Reason.CONTENT_ENCODED)
+        try:
+            async with asyncio.timeout(self._services.settings.limits.body_seconds):
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise InvalidRequest(Reason.BODY_TOO_LARGE) from None
+        except TimeoutError:
+            raise InvalidRequest(Reason.BODY_TOO_SLOW) from None
+        except web.RequestPayloadError as error:
+            raise InvalidRequest(Reason.MALFORMED_BODY, type(error).__name__) from None
+
+    def _call(self, request: web.Request, body: bytes, trail: Trail) -> Call:
+        connection = ssl_connection(request.get_extra_info("ssl_object"))
+        return Call(
+            now=trail.time,
+            content_type=request.headers.get("Content-Type"),
+            authorization=request.headers.get("Authorization"),
+            body=body,
+            target=unquote(request.match_info.get("target", "")),
+            peer=lambda: self._peers.of(connection),
+            trail=trail,
+        )
+
+    @web.middleware
+    async def _outermost(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answers in JSON also where no endpoint is, and ends connections once the issuer is stopping."""
+        try:
+            response = await handler(request)
+        except web.HTTPNotFound:
+            response = self._no_endpoint(request, "not_found", 404, "there is nothing at this path", {})
+        except web.HTTPMethodNotAllowed as error:
+            allow = ", ".join(sorted(error.allowed_methods))
+            response = self._no_endpoint(
+                request, "invalid_request", 405, f"the method is not allowed: use {allow}", {"Allow": allow}
+            )
+        if self.draining:
+            response.force_close()
+        return response
+
+    def _no_endpoint(
+        self, request: web.Request, code: str, status: int, description: str, headers: dict[str, str]
+    ) -> web.Response:
+        self._metrics.count("none", code if status == 404 else "method_not_allowed", 0.0)
+        return _response(Answer(status, error_body(code, description), headers=headers), _request_id(request))
+
+
+def probe_app(metrics: Metrics, missing: Callable[[], Iterable[str]]) -> web.Application:
+    """The plain listener: ``/livez``, ``/readyz``, ``/metrics``.
+
+    Args:
+        metrics: What to show.
+        missing: What the issuer still waits for; nothing means that it is ready.
+    """
+
+    async def livez(_request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_request: web.Request) -> web.Response:
+        waiting = list(missing())
+        return web.Response(status=503 if waiting else 200, text="\n".join(waiting or ["ok"]) + "\n")
+
+    async def show_metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    app = web.Application()
+    app.router.add_get("/livez", livez)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", show_metrics)
+    return app
+
+
+def _request_id(request: web.Request) -> str:
+    """The caller's own request id if it is a harmless one, else a new one."""
+    given = request.headers.get(REQUEST_ID)
+    return given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _response(answer: Answer, request_id: str) -> web.Response:
+    headers = {**answer.headers, "Content-Type": answer.content_type, REQUEST_ID: request_id}
+    response = web.Response(status=answer.status, body=answer.body, headers=headers)
+    if answer.closes:
+        response.force_close()
+    return response

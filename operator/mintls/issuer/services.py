@@ -1,0 +1,49 @@
+"""What the endpoints work with, put together once."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import msgspec
+
+from mintls.core.oauth.metadata import server_metadata
+from mintls.core.pki.names import NormalizedName, SubjectKind, SubjectName, normalize
+from mintls.issuer.directory import Directory
+from mintls.issuer.paths import Paths
+from mintls.issuer.settings import Settings
+
+OPERATOR_AUTHORITY = "default"
+"""The CertificateAuthority that the operator's own certificate comes from."""
+
+
+def random_identifier() -> str:
+    """128 random bits as text: nobody can guess it (RFC 7519 section 4.1.7 asks that it does not collide)."""
+    return secrets.token_urlsafe(16)
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the endpoints work with.
+
+    Attributes:
+        settings: What the issuer was told.
+        directory: What it knows.
+        paths: How certificates lead to authorities.
+        identifier: Makes ``jti``.
+    """
+
+    settings: Settings
+    directory: Directory
+    paths: Paths
+    identifier: Callable[[], str] = random_identifier
+
+    @cached_property
+    def operator(self) -> NormalizedName:
+        """The name in the operator's own certificate."""
+        return normalize(SubjectName(SubjectKind.SAN_URI, self.settings.operator_identity))
+
+    @cached_property
+    def metadata(self) -> bytes:
+        """The metadata document; it cannot change while the issuer runs."""
+        return msgspec.json.encode(server_metadata(self.settings.issuer_url, self.settings.mtls_url))

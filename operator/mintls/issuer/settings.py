@@ -1,0 +1,84 @@
+"""What the issuer is told when it starts."""
+
+import re
+from dataclasses import dataclass, field
+
+# RFC 8414 section 2: https, no query, no fragment. No user, no space, no quote: the URL also stands in headers.
+_URL = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?")
+
+
+class InvalidSettings(ValueError):  # noqa: N818 - reads as the sentence that it stands for
+    """A setting that the issuer cannot start with; the message names it and says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a listener listens: host ("" for all interfaces) and port (0 for any free one)."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one caller may cost.
+
+    Attributes:
+        body_bytes: Longest body of a request.
+        body_seconds: A body has to arrive within this time.
+        idle_seconds: A connection without a complete request is closed after this time; that includes one whose
+            headers come drop by drop.
+        handshake_seconds: A TLS handshake has to be done within this time.
+        connections: Connections per listener; more are closed at once.
+        drain_seconds: How long a stopping issuer still accepts connections, so that everybody learns that it goes.
+        shutdown_seconds: How long it then waits for requests in progress.
+    """
+
+    body_bytes: int = 16 * 1024
+    body_seconds: float = 10.0
+    idle_seconds: float = 75.0
+    handshake_seconds: float = 10.0
+    connections: int = 10_000
+    drain_seconds: float = 3.0
+    shutdown_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of it.
+
+    Attributes:
+        issuer_url: The issuer's identifier (``iss``), and the base of the endpoints that ask for no certificate.
+        mtls_url: The base of the endpoints that ask for one.
+        trust_domain: SPIFFE trust domain of the clients' default identities.
+        operator_namespace: Where the operator runs and keeps its Secrets.
+        open_address: Listener that asks for no client certificate.
+        mtls_address: Listener that asks for one.
+        probe_address: Plain listener for probes and metrics.
+        limits: What one caller may cost.
+
+    Raises:
+        InvalidSettings: A URL is not one that RFC 8414 section 2 allows.
+    """
+
+    issuer_url: str
+    mtls_url: str
+    trust_domain: str = "cluster.local"
+    operator_namespace: str = "mintls-system"
+    open_address: Address = Address("", 8443)
+    mtls_address: Address = Address("", 9443)
+    probe_address: Address = Address("", 8081)
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        for name, url in (("issuer_url", self.issuer_url), ("mtls_url", self.mtls_url)):
+            if not _URL.fullmatch(url):
+                raise InvalidSettings(
+                    f"{name} {url!r} must be an https URL without query and fragment (RFC 8414 section 2), "
+                    "such as https://mintls-issuer.mintls-system.svc:8443"
+                )
+
+    @property
+    def operator_identity(self) -> str:
+        """The SPIFFE ID in the operator's own client certificate."""
+        return f"spiffe://{self.trust_domain}/ns/{self.operator_namespace}/operator"

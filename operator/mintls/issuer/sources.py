@@ -1,0 +1,200 @@
+"""Where the directory is filled from: four watches on the Kubernetes API.
+
+An OAuthClient that cannot be read is no client, and an authority that vanishes is trusted no longer. The two Secrets
+are different: while a new content cannot be used, or the Secret is gone, the last good one stays in use, since to stop
+answering would help nobody; the operator puts a Secret right, and metrics say so meanwhile.
+"""
+
+import asyncio
+import base64
+import binascii
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import msgspec
+from cryptography import x509
+
+from mintls.api.v1alpha1 import CertificateAuthority, OAuthClient
+from mintls.core.oauth.registration import Registration
+from mintls.core.oauth.signing_keys import SigningKey, decode_signing_keys
+from mintls.core.pki.certificate import InvalidCertificate, load_pem_chain
+from mintls.core.pki.credential import check_credential
+from mintls.core.pki.trust import TrustAnchors
+from mintls.issuer.directory import Directory, ServerCertificate
+from mintls.issuer.metrics import Metrics, SourceView
+from mintls.issuer.settings import Settings
+from mintls.kube.client import ApiClient, Object
+from mintls.kube.informer import Change, Informer
+from mintls.kube.paths import CERTIFICATE_AUTHORITIES, OAUTH_CLIENTS, SECRETS
+from mintls.reconcile.registration import registration_of
+
+logger = logging.getLogger(__name__)
+
+SIGNING_KEYS_SECRET = "mintls-signing-keys"
+SERVER_CERTIFICATE_SECRET = "mintls-issuer-tls"
+
+
+class SecretBroken(ValueError):  # noqa: N818 - reads as the sentence that it stands for
+    """A Secret lacks a key, or a value is not base64. The message names the key and never holds a value."""
+
+
+class Sources:
+    """The four watches. ``changed`` is set after each change that they brought."""
+
+    def __init__(self, api: ApiClient, settings: Settings, directory: Directory, metrics: Metrics) -> None:
+        self._api = api
+        self._settings = settings
+        self._directory = directory
+        self._metrics = metrics
+        self.changed = asyncio.Event()
+        # Informer is generic and here of four kinds; what they have in common is all that is used from here on.
+        self._informers: Mapping[str, Informer[Any]] = {
+            "oauthclients": self._clients(),
+            "certificateauthorities": self._authorities(),
+            "signing-keys": self._signing_keys(),
+            "server-certificate": self._server_certificate(),
+        }
+
+    def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """Start the watches; they go on until cancelled."""
+        return [tasks.create_task(informer.run(), name=name) for name, informer in self._informers.items()]
+
+    async def synced(self) -> None:
+        """Wait until each watch has brought a complete list."""
+        await asyncio.gather(*(informer.synced() for informer in self._informers.values()))
+
+    def waiting(self) -> tuple[str, ...]:
+        """Which watches have not brought a complete list yet, and why as far as it is known."""
+        return tuple(
+            f"{name} not read yet" + (f": {informer.problem}" if informer.problem else "")
+            for name, informer in self._informers.items()
+            if not informer.has_synced
+        )
+
+    def views(self) -> list[SourceView]:
+        """How the watches are, for the metrics."""
+        return [_view(name, informer) for name, informer in self._informers.items()]
+
+    def _clients(self) -> Informer[Registration]:
+        def decode(item: Object) -> Registration:
+            return registration_of(msgspec.convert(item, OAuthClient), self._settings.trust_domain)
+
+        def take(change: Change[Registration]) -> None:
+            if change.new is not None:
+                self._directory.put_client(change.new)
+            else:
+                self._directory.remove_client(change.key)
+            self.changed.set()
+
+        return Informer(
+            self._api, OAUTH_CLIENTS, decode=decode, on_change=take, on_error=self._on_error("oauthclients")
+        )
+
+    def _authorities(self) -> Informer[TrustAnchors]:
+        def take(change: Change[TrustAnchors]) -> None:
+            _, name = change.key
+            if change.new is not None:
+                self._directory.put_authority(name, change.new)
+            else:
+                self._directory.remove_authority(name)
+            self.changed.set()
+
+        return Informer(
+            self._api,
+            CERTIFICATE_AUTHORITIES,
+            decode=_decode_authority,
+            on_change=take,
+            on_error=self._on_error("certificateauthorities"),
+        )
+
+    def _signing_keys(self) -> Informer[tuple[SigningKey, ...]]:
+        return self._secret(SIGNING_KEYS_SECRET, "signing-keys", _decode_signing_keys, self._directory.put_signing_keys)
+
+    def _server_certificate(self) -> Informer[ServerCertificate]:
+        return self._secret(
+            SERVER_CERTIFICATE_SECRET,
+            "server-certificate",
+            _decode_server_certificate,
+            self._directory.put_server_certificate,
+        )
+
+    def _secret[T](
+        self, name: str, source: str, decode: Callable[[Object], T], put: Callable[[T], None]
+    ) -> Informer[T]:
+        def take(change: Change[T]) -> None:
+            if change.new is not None:
+                put(change.new)
+                self.changed.set()
+            else:
+                logger.warning("Secret %s is gone or cannot be used; what it held stays in use", name)
+                self._metrics.count_source_error(source)
+
+        return Informer(
+            self._api,
+            SECRETS,
+            namespace=self._settings.operator_namespace,
+            # One object by name: the right to read it can be given for that name alone (RBAC resourceNames).
+            field_selector=f"metadata.name={name}",
+            decode=decode,
+            on_change=take,
+            on_error=self._on_error(source),
+        )
+
+    def _on_error(self, source: str) -> Callable[[tuple[str, str], Exception], None]:
+        def count(_key: tuple[str, str], _error: Exception) -> None:
+            self._metrics.count_source_error(source)
+
+        return count
+
+
+def _view(name: str, informer: Informer[Any]) -> SourceView:
+    return SourceView(
+        name=name,
+        connected=lambda: informer.connected,
+        age=lambda: time.monotonic() - informer.last_event,
+    )
+
+
+def _decode_authority(item: Object) -> TrustAnchors:
+    """The keys that the authority's status shows, of every role: trusted before they sign, and until they retire."""
+    keys = msgspec.convert(item, CertificateAuthority).status.keys
+    return TrustAnchors(
+        roots=_readable(key.certificate for key in keys),
+        intermediates=_readable(key.intermediate for key in keys if key.intermediate),
+    )
+
+
+def _readable(pems: Any) -> tuple[x509.Certificate, ...]:
+    """The certificates that can be read: one bad key must not take the others' clients away."""
+    certificates: list[x509.Certificate] = []
+    for pem in pems:
+        try:
+            certificates.extend(load_pem_chain(pem.encode()))
+        except InvalidCertificate as error:
+            logger.error("CertificateAuthority: a certificate in status.keys is left out: %s", error)  # noqa: TRY400 - the message says it all
+    return tuple(certificates)
+
+
+def _decode_signing_keys(item: Object) -> tuple[SigningKey, ...]:
+    keys = decode_signing_keys(_value(item, "keys.json"))
+    if not keys:
+        raise SecretBroken("keys.json holds no key")
+    return keys
+
+
+def _decode_server_certificate(item: Object) -> ServerCertificate:
+    chain, key = _value(item, "tls.crt"), _value(item, "tls.key")
+    credential = check_credential(chain, key)
+    return ServerCertificate(chain=chain, key=key, not_after=credential.leaf.not_after)
+
+
+def _value(item: Object, key: str) -> bytes:
+    data = cast("Mapping[str, str]", item.get("data") or {})
+    if key not in data:
+        raise SecretBroken(f"the Secret has no {key}")
+    try:
+        return base64.b64decode(data[key], validate=True)
+    except binascii.Error:
+        raise SecretBroken(f"{key} is not base64") from None
