@@ -66,8 +66,8 @@ class ApiClient:
         self.credentials = credentials
         self.on_request = on_request
         self._base = credentials.server
-        self._ordinary = _session(credentials, user_agent, CONNECTIONS)
-        self._unbounded = _session(credentials, user_agent, 0)
+        self._ordinary = _session(user_agent, CONNECTIONS)
+        self._unbounded = _session(user_agent, 0)
 
     @classmethod
     @asynccontextmanager
@@ -331,6 +331,8 @@ class ApiClient:
                     headers=headers,
                     timeout=within,
                     proxy=self.credentials.proxy,
+                    # Part of the key under which aiohttp keeps connections: a new context means new ones.
+                    ssl=self.credentials.ssl_context or True,
                     server_hostname=self.credentials.server_name,
                     # The API server does not redirect; whoever does gets no token of ours.
                     allow_redirects=False,
@@ -361,12 +363,8 @@ class ApiClient:
                 self.on_request(verb, _resource(path), outcome[0], time.monotonic() - started)
 
 
-def _session(credentials: Credentials, user_agent: str, connections: int) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(
-        limit=connections,
-        ssl=credentials.ssl_context if credentials.ssl_context is not None else True,
-        keepalive_timeout=60,
-    )
+def _session(user_agent: str, connections: int) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=connections, keepalive_timeout=60)
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -98,7 +98,8 @@ class Credentials:
     """The server's address, its TLS context and the Authorization header, kept current.
 
     Built by ``load_credentials``. The header is read again once per ``REFRESH_SECONDS``; ``renew`` does so at once.
-    Client certificate and CA files that changed are loaded into the same TLS context: new connections use them.
+    When a client certificate or CA file changed, ``ssl_context`` is a new one: not the old with one CA more, among
+    which OpenSSL would choose by name, and cluster CAs are all called "kubernetes".
     """
 
     def __init__(self, source: Source, configuration: Configuration) -> None:
@@ -158,10 +159,8 @@ class Credentials:
 
     def _reload_changed_files(self) -> None:
         stamps = self._file_stamps()
-        if stamps == self._stamps or self.ssl_context is None:
-            return
-        _load_files(self.ssl_context, self._configuration)
-        self._stamps = stamps
+        if stamps != self._stamps and self.ssl_context is not None:
+            self.ssl_context, self._stamps = _tls(self._configuration), stamps
 
 
 def _tls(configuration: Configuration) -> ssl.SSLContext:
@@ -175,13 +174,6 @@ def _tls(configuration: Configuration) -> ssl.SSLContext:
     if configuration.cert_file:
         context.load_cert_chain(configuration.cert_file, configuration.key_file)
     return context
-
-
-def _load_files(context: ssl.SSLContext, configuration: Configuration) -> None:
-    if configuration.ssl_ca_cert:
-        context.load_verify_locations(cafile=configuration.ssl_ca_cert)
-    if configuration.cert_file:
-        context.load_cert_chain(configuration.cert_file, configuration.key_file)
 
 
 async def load_credentials(kubeconfig: str | None = None, context: str | None = None) -> Credentials:
