@@ -27,12 +27,13 @@ def main(arguments: list[str]) -> int:
 
 def write(root: Path) -> int:
     """Write every generated file that differs, take away those that are generated no more."""
-    for path, text in generated_files().items():
+    generated = generated_files()
+    for path, text in generated.items():
         if _read(root / path) != text:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(text)
             print(f"wrote {path}")
-    for path in stray_files(root):
+    for path in stray_files(root, generated):
         (root / path).unlink()
         print(f"removed {path}")
     return 0
@@ -40,8 +41,9 @@ def write(root: Path) -> int:
 
 def check(root: Path) -> int:
     """Show what ``write`` would change."""
-    stale = [difference for path, text in generated_files().items() if (difference := _difference(root, path, text))]
-    stray = [f"{path}: no type generates it\n" for path in stray_files(root)]
+    generated = generated_files()
+    stale = [difference for path, text in generated.items() if (difference := _difference(root, path, text))]
+    stray = [f"{path}: no type generates it\n" for path in stray_files(root, generated)]
     if not stale and not stray:
         return 0
     sys.stdout.writelines([*stale, *stray])

@@ -1,5 +1,6 @@
 """Which files are generated, and their text."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,10 @@ def crd_path(definition: dict[str, Any]) -> str:
     return f"{CRDS}/{GROUP}_{definition['spec']['names']['plural']}.yaml"
 
 
-def stray_files(root: Path) -> list[str]:
+def stray_files(root: Path, generated: Collection[str]) -> list[str]:
     """CustomResourceDefinitions in the checkout that no type generates any more."""
     found = (f"{CRDS}/{path.name}" for path in sorted((root / CRDS).glob("*.yaml")))
-    return [path for path in found if path not in generated_files()]
+    return [path for path in found if path not in generated]
 
 
 def _yaml(value: Any) -> str:

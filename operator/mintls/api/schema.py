@@ -91,7 +91,7 @@ def _structural(schema: Schema, definitions: dict[str, Schema], path: str) -> Sc
         result["required"] = flat["required"]
     if "type" not in result:
         raise NotStructural(f"{path}: {sorted(flat)} say no single type; use a struct, a list, a map or a scalar")
-    return _ordered(result)
+    return _ordered(result, path)
 
 
 def _field(schema: Schema, definitions: dict[str, Schema], path: str) -> Schema:
@@ -103,7 +103,9 @@ def _field(schema: Schema, definitions: dict[str, Schema], path: str) -> Schema:
     if default in _EMPTY:
         # Left out and null, and left out and empty list, mean the same to the struct: nothing to fill in.
         return _without(result, "default")
-    return result | {"default": [_filled(item, result["items"]) for item in default]} if "items" in result else result
+    if isinstance(default, list | tuple):
+        result["default"] = [_filled(item, result["items"]) for item in default]
+    return result
 
 
 def _filled(value: Any, schema: Schema) -> Any:
@@ -156,10 +158,7 @@ def _without(schema: Schema, *keywords: str) -> Schema:
     return {keyword: value for keyword, value in schema.items() if keyword not in keywords}
 
 
-def _ordered(schema: Schema) -> Schema:
-    try:
-        return {keyword: schema[keyword] for keyword in sorted(schema, key=_ORDER.index)}
-    except ValueError as unknown:
-        raise NotStructural(
-            f"a keyword that structural schemas do not have, or that has no place here: {unknown}"
-        ) from unknown
+def _ordered(schema: Schema, path: str) -> Schema:
+    if unknown := schema.keys() - set(_ORDER):
+        raise NotStructural(f"{path}: {sorted(unknown)} have no place in a structural schema; say it with a CEL rule")
+    return {keyword: schema[keyword] for keyword in sorted(schema, key=_ORDER.index)}

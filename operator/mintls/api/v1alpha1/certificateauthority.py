@@ -19,7 +19,14 @@ from mintls.api.v1alpha1.meta import (
     PrinterColumn,
     Time,
 )
-from mintls.api.v1alpha1.rules import LIST_MAP_BY_FINGERPRINT, cel, duration_from, duration_meta, durations_ordered
+from mintls.api.v1alpha1.rules import (
+    LIST_MAP_BY_FINGERPRINT,
+    Rule,
+    cel,
+    duration_from,
+    duration_meta,
+    durations_ordered,
+)
 
 
 class Root(KubeStruct, frozen=True, kw_only=True):
@@ -137,6 +144,12 @@ class CertificateAuthority(KubeStruct, frozen=True, kw_only=True):
         singular="certificateauthority",
         short_names=("mca",),
         scope="Cluster",
+        rules=(
+            Rule(
+                "self.metadata.name.size() <= 63",
+                "metadata.name must have at most 63 characters: Secrets are named after it",
+            ),
+        ),
         columns=(
             READY_COLUMN,
             REASON_COLUMN,
