@@ -5,7 +5,7 @@ Operator and issuer decide by this same table, so they never disagree, and the i
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from mintls.core.oauth.registration import Registration
@@ -113,5 +113,5 @@ class ClaimTable:
     def __len__(self) -> int:
         return len(self._clients)
 
-    def __iter__(self) -> Iterable[Registration]:  # type: ignore[override]  # a view for counting and listing
+    def __iter__(self) -> Iterator[Registration]:
         return iter(self._clients.values())

@@ -1,0 +1,37 @@
+"""Valid registrations, of which a test changes the one thing that matters."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mintls.core.oauth.registration import Registration, default_client_id, spiffe_id
+from mintls.core.pki.names import SubjectKind, SubjectName
+
+CREATED = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def registration(namespace: str = "shop", name: str = "billing", **changes: Any) -> Registration:
+    """The registration of an OAuthClient with an empty spec."""
+    defaults: dict[str, Any] = {
+        "uid": f"uid-{namespace}-{name}",
+        "generation": 1,
+        "created": CREATED,
+        "client_id": default_client_id(namespace, name),
+        "client_name": "",
+        "token_endpoint_auth_method": "tls_client_auth",
+        "subject": SubjectName(SubjectKind.SAN_URI, spiffe_id("cluster.local", namespace, name)),
+        "authorities": ("default",),
+        "grant_types": ("client_credentials",),
+        "scopes": (),
+        "default_scopes": (),
+        "audiences": (),
+        "access_token_lifetime": timedelta(minutes=10),
+        "certificate_bound": True,
+        "suspended": False,
+        "tokens_not_before": None,
+    }
+    return Registration(namespace=namespace, name=name, **(defaults | changes))
+
+
+def dns(name: str) -> SubjectName:
+    """A sanDNS."""
+    return SubjectName(SubjectKind.SAN_DNS, name)

@@ -1,0 +1,96 @@
+"""From an OAuthClient's spec to the registration in effect."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from mintls.api.v1alpha1 import OAuthClient
+from mintls.core.durations import DurationError
+from mintls.core.oauth.registration import Registration
+from mintls.core.pki.names import SubjectKind, SubjectName
+from mintls.reconcile.registration import registration_of, subject_of
+
+METADATA = {
+    "name": "billing",
+    "namespace": "shop",
+    "uid": "u1",
+    "generation": 3,
+    "creationTimestamp": "2026-01-01T12:00:00Z",
+}
+
+
+def client(metadata: dict[str, Any] | None = None, **spec: Any) -> OAuthClient:
+    """An OAuthClient as the API server stores it."""
+    return msgspec.convert({"metadata": METADATA | (metadata or {}), "spec": spec}, OAuthClient)
+
+
+def test_an_empty_spec_is_a_registration_with_every_default_resolved() -> None:
+    assert registration_of(client(), "cluster.local") == Registration(
+        namespace="shop",
+        name="billing",
+        uid="u1",
+        generation=3,
+        created=datetime(2026, 1, 1, 12, tzinfo=UTC),
+        client_id="shop:billing",
+        client_name="",
+        token_endpoint_auth_method="tls_client_auth",
+        subject=SubjectName(SubjectKind.SAN_URI, "spiffe://cluster.local/ns/shop/client/billing"),
+        authorities=("default",),
+        grant_types=("client_credentials",),
+        scopes=(),
+        default_scopes=(),
+        audiences=(),
+        access_token_lifetime=timedelta(minutes=10),
+        certificate_bound=True,
+        suspended=False,
+        tokens_not_before=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "attribute", "expected"),
+    [
+        ({"clientID": "billing"}, "client_id", "billing"),
+        ({"clientName": "Billing"}, "client_name", "Billing"),
+        ({"authorities": [{"name": "b"}, {"name": "a"}]}, "authorities", ("b", "a")),
+        ({"authorities": [{}]}, "authorities", ("default",)),
+        ({"scopes": ["b", "a"]}, "scopes", ("b", "a")),
+        ({"scopes": ["b", "a"]}, "default_scopes", ("b", "a")),
+        ({"scopes": ["b", "a"], "defaultScopes": ["a"]}, "default_scopes", ("a",)),
+        ({"scopes": ["b", "a"], "defaultScopes": []}, "default_scopes", ()),
+        ({"audiences": ["https://a"]}, "audiences", ("https://a",)),
+        ({"accessToken": {"lifetime": "1h30m"}}, "access_token_lifetime", timedelta(minutes=90)),
+        ({"tlsClientCertificateBoundAccessTokens": False}, "certificate_bound", False),
+        ({"suspended": True}, "suspended", True),
+        ({"tokensNotBefore": "2026-01-01T01:00:00+01:00"}, "tokens_not_before", datetime(2026, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_what_the_spec_says_is_in_effect(spec: dict[str, Any], attribute: str, expected: object) -> None:
+    assert getattr(registration_of(client(**spec), "cluster.local"), attribute) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("subjectDN", "CN=billing,O=Shop"),
+        ("sanDNS", "billing.shop.svc"),
+        ("sanURI", "spiffe://example.org/billing"),
+        ("sanIP", "10.0.0.7"),
+        ("sanEmail", "billing@shop.example"),
+    ],
+)
+def test_the_stated_subject_is_the_identity(kind: str, value: str) -> None:
+    subject = subject_of(client(tlsClientAuth={kind: value}), "cluster.local")
+    assert subject == SubjectName(SubjectKind(kind), value)
+
+
+def test_the_default_identity_lies_in_the_trust_domain_and_the_clients_own_namespace() -> None:
+    subject = subject_of(client({"namespace": "a", "name": "b"}), "example.org")
+    assert subject == SubjectName(SubjectKind.SAN_URI, "spiffe://example.org/ns/a/client/b")
+
+
+def test_a_lifetime_that_is_none_is_refused_where_an_older_schema_let_it_in() -> None:
+    with pytest.raises(DurationError, match="1d"):
+        registration_of(client(accessToken={"lifetime": "1d"}), "cluster.local")
