@@ -1,0 +1,388 @@
+"""The Lease's rules in virtual time, against an API that keeps one Lease; tests/integration/kube has the real one."""
+
+import asyncio
+import copy
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from builders.virtual_time import in_virtual_time, now
+from mintls.kube.client import ApiClient
+from mintls.kube.errors import AlreadyExists, Conflict, NotFound, Unreachable
+from mintls.kube.lease import Lease
+
+DURATION, DEADLINE, RETRY = 15.0, 10.0, 2.0
+LATENCY = 0.01
+
+
+@dataclass
+class LeaseApi:
+    """One Lease as the API server keeps it: a PUT has to know the current resourceVersion."""
+
+    lease: dict[str, Any] | None = None
+    version: int = 0
+    away: bool = False
+    reads: int = 0
+    writes: list[dict[str, Any]] = field(default_factory=list)
+
+    async def get(self, path: str, **options: Any) -> dict[str, Any]:
+        await self._travel(path, **options)
+        self.reads += 1
+        if self.lease is None:
+            raise NotFound(404, "NotFound", "no lease", path)
+        return copy.deepcopy(self.lease)
+
+    async def create(self, path: str, body: dict[str, Any], **options: Any) -> dict[str, Any]:
+        await self._travel(path, **options)
+        if self.lease is not None:
+            raise AlreadyExists(409, "AlreadyExists", "there is one", path)
+        return self._keep(body)
+
+    async def replace(self, path: str, body: dict[str, Any], **options: Any) -> dict[str, Any]:
+        await self._travel(path, **options)
+        if self.lease is None:
+            raise NotFound(404, "NotFound", "no lease", path)
+        if body["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
+            raise Conflict(409, "Conflict", "it changed", path)
+        return self._keep(body)
+
+    async def _travel(self, path: str, *, bounded: bool, seconds: float) -> None:
+        assert not bounded, "a renewal must not wait behind ordinary requests"
+        assert seconds < DEADLINE, "a request that hangs must leave time for another"
+        if self.away:
+            await asyncio.sleep(seconds)
+            raise Unreachable(0, "", f"no answer in {seconds} s", path)
+        await asyncio.sleep(LATENCY)
+
+    def _keep(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.version += 1
+        self.lease = copy.deepcopy(body)
+        self.lease["metadata"]["resourceVersion"] = str(self.version)
+        self.writes.append(self.lease["spec"])
+        return copy.deepcopy(self.lease)
+
+    @property
+    def holder(self) -> str:
+        return str(self.lease["spec"]["holderIdentity"]) if self.lease is not None else ""
+
+    def held_by_another(self, **spec: Any) -> None:
+        self.version += 1
+        self.lease = {
+            "metadata": {"resourceVersion": str(self.version)},
+            "spec": {"holderIdentity": "another", "leaseDurationSeconds": 15, "renewTime": str(self.version)} | spec,
+        }
+
+
+def contender(api: LeaseApi, identity: str, **options: Any) -> Lease:
+    times = {"duration": DURATION, "renew_deadline": DEADLINE, "retry": RETRY}
+    client = cast("ApiClient", api)
+    return Lease(client, "mintls-system", "mintls", identity, clock=now, **(times | options))
+
+
+async def took(wait: Coroutine[Any, Any, Any] | asyncio.Task[Any], at_most: float) -> float:
+    began = now()
+    async with asyncio.timeout(at_most):
+        await wait
+    return now() - began
+
+
+async def until(condition: Callable[[], bool], at_most: float = 60) -> None:
+    async with asyncio.timeout(at_most):
+        while not condition():  # noqa: ASYNC110 - conditions over plain values
+            await asyncio.sleep(0.01)
+
+
+def kill(lease: Lease) -> None:
+    """What SIGKILL does to a holder: no release, no more renewals."""
+    assert lease._keeper is not None
+    lease._keeper.cancel()
+
+
+@in_virtual_time
+async def test_the_first_makes_the_lease_and_renews_it() -> None:
+    api = LeaseApi()
+    lease = contender(api, "a", now=lambda: datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC))
+    assert lease.seconds_left == 0
+    await took(lease.acquire(), 1)
+    assert lease.held
+    assert api.lease is not None
+    assert api.lease["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "mintls"}
+    assert api.lease["spec"] == {
+        "holderIdentity": "a",
+        "leaseDurationSeconds": 15,
+        "acquireTime": "2026-01-02T03:04:05.000006Z",
+        "renewTime": "2026-01-02T03:04:05.000006Z",
+        "leaseTransitions": 0,
+    }
+    await asyncio.sleep(3600)
+    assert lease.held
+    assert not lease.lost.is_set()
+    await lease.release()
+
+
+@in_virtual_time
+async def test_a_renewal_is_one_write_each_two_seconds() -> None:
+    api = LeaseApi()
+    lease = contender(api, "a")
+    await lease.acquire()
+    await asyncio.sleep(600)
+    assert 280 <= len(api.writes) <= 320
+    assert api.reads == 1
+    await lease.release()
+
+
+@in_virtual_time
+async def test_a_second_waits_as_long_as_the_first_renews() -> None:
+    api = LeaseApi()
+    first, second = contender(api, "a"), contender(api, "b")
+    await first.acquire()
+    with pytest.raises(TimeoutError):
+        await took(second.acquire(), 3600)
+    assert first.held
+    assert not second.held
+    assert api.holder == "a"
+    await first.release()
+
+
+@in_virtual_time
+async def test_a_holder_that_died_is_followed_within_its_duration_and_a_retry() -> None:
+    api = LeaseApi()
+    first, second = contender(api, "a"), contender(api, "b")
+    await first.acquire()
+    waiting = asyncio.create_task(second.acquire())
+    await asyncio.sleep(100)
+    kill(first)
+    assert DURATION - RETRY * 1.2 <= await took(waiting, 60) <= DURATION + RETRY * 2
+    assert not first.held
+    assert second.held
+    assert api.writes[-1]["leaseTransitions"] == 1
+    await second.release()
+
+
+@in_virtual_time
+async def test_a_released_lease_is_taken_at_the_next_attempt() -> None:
+    api = LeaseApi()
+    first, second = contender(api, "a"), contender(api, "b")
+    await first.acquire()
+    waiting = asyncio.create_task(second.acquire())
+    await asyncio.sleep(100)
+    await first.release()
+    assert not first.held
+    assert await took(waiting, 60) <= RETRY * 1.2
+    assert api.holder == "b"
+    assert not first.lost.is_set(), "given back is not lost"
+    await second.release()
+    assert api.holder == ""
+
+
+@in_virtual_time
+async def test_at_no_time_do_two_hold_it() -> None:
+    api = LeaseApi()
+    leases = [contender(api, name) for name in "abcdefgh"]
+    most = 0
+
+    async def live(lease: Lease, end: str) -> None:
+        await lease.acquire()
+        await asyncio.sleep(20)
+        if end == "killed":
+            kill(lease)
+        elif end == "released":
+            await lease.release()
+        else:
+            api.away = True
+            await lease.lost.wait()
+            api.away = False
+
+    async def count() -> None:
+        nonlocal most
+        while True:
+            most = max(most, sum(lease.held for lease in leases))
+            await asyncio.sleep(0.01)
+
+    counting = asyncio.create_task(count())
+    ends = ["killed", "released", "cut off"] * 3
+    await took(asyncio.gather(*map(live, leases, ends)), 1000)  # type: ignore[arg-type] # a future is awaitable too
+    counting.cancel()
+    assert most == 1
+
+
+@in_virtual_time
+async def test_it_is_given_up_at_the_deadline_before_anybody_else_may_begin() -> None:
+    api = LeaseApi()
+    first, second = contender(api, "a"), contender(api, "b")
+    await first.acquire()
+    waiting = asyncio.create_task(second.acquire())
+    await asyncio.sleep(100)
+    api.away = True
+    assert DEADLINE - RETRY * 1.2 <= await took(first.lost.wait(), 60) <= DEADLINE
+    assert not first.held
+    assert not waiting.done()
+    api.away = False
+    await took(waiting, DURATION + RETRY * 2)
+    assert not first.held
+    await second.release()
+
+
+@in_virtual_time
+async def test_a_lease_that_was_lost_stays_lost() -> None:
+    api = LeaseApi()
+    lease = contender(api, "a")
+    await lease.acquire()
+    api.away = True
+    await took(lease.lost.wait(), 60)
+    api.away = False
+    await asyncio.sleep(60)
+    assert not lease.held
+    await lease.release()
+    assert api.holder == "a", "who lost it must not write it"
+
+
+@in_virtual_time
+async def test_short_trouble_of_the_api_does_not_lose_it() -> None:
+    api = LeaseApi()
+    lease = contender(api, "a")
+    await lease.acquire()
+    api.away = True
+    await asyncio.sleep(4)
+    api.away = False
+    await asyncio.sleep(60)
+    assert lease.held
+    await lease.release()
+
+
+@in_virtual_time
+async def test_held_is_a_question_to_the_clock_not_to_the_renewing_task() -> None:
+    lease = contender(LeaseApi(), "a")
+    await lease.acquire()
+    kill(lease)
+    # The time counts from before the request was sent, and a read and a write have taken their time.
+    assert lease.seconds_left == pytest.approx(DEADLINE - 2 * LATENCY)
+    await asyncio.sleep(lease.seconds_left - 0.001)
+    assert lease.held
+    await asyncio.sleep(0.002)
+    assert lease.seconds_left == 0
+    assert bool(lease.held) is False
+
+
+@in_virtual_time
+async def test_a_renewal_that_comes_back_too_late_does_not_revive_it() -> None:
+    lease = contender(LeaseApi(), "a")
+    await lease.acquire()
+    kill(lease)
+    await asyncio.sleep(DEADLINE + 1)
+    await lease._attempt()
+    assert not lease.held
+
+
+@in_virtual_time
+async def test_a_lease_taken_by_force_is_lost_at_the_next_renewal() -> None:
+    api = LeaseApi()
+    lease = contender(api, "a")
+    await lease.acquire()
+    api.held_by_another()
+    assert await took(lease.lost.wait(), 60) <= RETRY * 1.2
+    assert not lease.held
+    assert api.holder == "another"
+
+
+@in_virtual_time
+async def test_a_lease_that_was_edited_is_renewed_on() -> None:
+    api = LeaseApi()
+    lease = contender(api, "a")
+    await lease.acquire()
+    assert api.lease is not None
+    api.version += 1
+    api.lease["metadata"] |= {"resourceVersion": str(api.version), "annotations": {"note": "kept"}}
+    await asyncio.sleep(60)
+    assert lease.held
+    assert api.lease["metadata"]["annotations"] == {"note": "kept"}
+    await lease.release()
+
+
+@in_virtual_time
+async def test_a_lease_that_was_deleted_is_made_again() -> None:
+    api = LeaseApi()
+    lease = contender(api, "a")
+    await lease.acquire()
+    api.lease = None
+    await asyncio.sleep(RETRY * 1.2)
+    assert api.holder == "a"
+    assert lease.held
+    await lease.release()
+
+
+@in_virtual_time
+async def test_times_of_another_clock_mean_nothing() -> None:
+    api = LeaseApi()
+    lease = contender(api, "b")
+    # By its own clock the other lives in the year 2000; it lives as long as the record moves.
+    api.held_by_another(renewTime="2000-01-01T00:00:00.000000Z")
+    waiting = asyncio.create_task(lease.acquire())
+    await asyncio.sleep(DURATION - 1)
+    api.held_by_another(renewTime="2000-01-01T00:00:01.000000Z")
+    assert await took(waiting, 60) >= DURATION
+    await lease.release()
+
+
+@in_virtual_time
+async def test_the_durations_of_the_holder_count_not_ours() -> None:
+    api = LeaseApi()
+    api.held_by_another(leaseDurationSeconds=300)
+    lease = contender(api, "b")
+    assert 300 <= await took(lease.acquire(), 400) <= 300 + RETRY * 2
+    await lease.release()
+
+
+@in_virtual_time
+async def test_acquiring_waits_for_an_api_that_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    api = LeaseApi(away=True)
+    lease = contender(api, "a")
+    waiting = asyncio.create_task(lease.acquire())
+    await asyncio.sleep(600)
+    assert not waiting.done()
+    assert caplog.text.count("no answer in") == 1
+    api.away = False
+    await took(waiting, 10)
+    await lease.release()
+
+
+@in_virtual_time
+async def test_releasing_what_was_never_held_writes_nothing() -> None:
+    api = LeaseApi()
+    await contender(api, "a").release()
+    assert api.writes == []
+
+
+@in_virtual_time
+async def test_a_release_that_fails_is_logged_not_raised(caplog: pytest.LogCaptureFixture) -> None:
+    api = LeaseApi()
+    lease = contender(api, "a")
+    await lease.acquire()
+    api.away = True
+    await lease.release()
+    assert not lease.held
+    assert "others wait for its end" in caplog.text
+
+
+@in_virtual_time
+async def test_a_defect_in_renewing_loses_it_instead_of_going_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = LeaseApi()
+    lease = contender(api, "a")
+    await lease.acquire()
+    monkeypatch.setattr(lease, "_attempt", None)
+    await took(lease.lost.wait(), RETRY * 1.2)
+    assert not lease.held
+    assert "a defect in renewing" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("duration", "renew_deadline", "retry"), [(10, 10, 2), (15, 10, 10), (15, 10, 0), (15.5, 10, 2)]
+)
+async def test_times_that_cannot_work_are_refused(duration: float, renew_deadline: float, retry: float) -> None:
+    with pytest.raises(ValueError, match=r"retry .* < renew_deadline .* < duration"):
+        contender(LeaseApi(), "a", duration=duration, renew_deadline=renew_deadline, retry=retry)
