@@ -1,0 +1,49 @@
+"""``mintls issuer``: the token issuer."""
+
+import asyncio
+from typing import Any
+
+import click
+
+from mintls.cli.logs import configure_logging
+from mintls.cli.options import address, shared
+from mintls.cli.running import run
+from mintls.issuer.run import run_issuer
+from mintls.issuer.settings import Address, InvalidSettings, Settings
+from mintls.kube.client import ApiClient
+from mintls.kube.errors import ConfigurationError
+
+
+@click.command()
+@shared
+@click.option("--address", "open_address", default=":8443", show_default=True, help="Asks for no client certificate.")
+@click.option("--mtls-address", default=":9443", show_default=True, help="Asks for a client certificate.")
+@click.option("--probe-address", default=":8081", show_default=True, help="Plain HTTP: probes and metrics.")
+def issuer(**options: Any) -> None:
+    """Issue tokens to clients that prove the key of their certificate in the TLS handshake."""
+    configure_logging(options["verbose"])
+    try:
+        settings = _settings(options)
+    except InvalidSettings as error:
+        raise click.ClickException(str(error)) from error
+
+    async def part(stop: asyncio.Event) -> None:
+        async with ApiClient.connect(options["kubeconfig"], user_agent="mintls-issuer") as api:
+            await run_issuer(settings, api, stop)
+
+    try:
+        run(part)
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    return Settings(
+        issuer_url=options["issuer_url"],
+        mtls_url=options["mtls_url"],
+        trust_domain=options["trust_domain"],
+        operator_namespace=options["operator_namespace"],
+        open_address=Address(*address(options["open_address"])),
+        mtls_address=Address(*address(options["mtls_address"])),
+        probe_address=Address(*address(options["probe_address"])),
+    )

@@ -1,0 +1,67 @@
+"""Options that operator and issuer share; each can also be an environment variable, ``MINTLS_...``."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+_SHARED = (
+    click.option(
+        "--kubeconfig",
+        type=click.Path(dir_okay=False),
+        help="Kubeconfig file. Left out: KUBECONFIG, else the pod's service account.",
+    ),
+    click.option(
+        "--issuer-url",
+        required=True,
+        envvar="MINTLS_ISSUER_URL",
+        help="The issuer's identifier (iss), such as https://mintls-issuer.mintls-system.svc:8443.",
+    ),
+    click.option(
+        "--mtls-url",
+        required=True,
+        envvar="MINTLS_MTLS_URL",
+        help="Base of the endpoints that do mTLS, such as https://mintls-issuer.mintls-system.svc:9443.",
+    ),
+    click.option(
+        "--trust-domain",
+        default="cluster.local",
+        show_default=True,
+        envvar="MINTLS_TRUST_DOMAIN",
+        help="Trust domain of SPIFFE IDs. It is part of every identity: choose it once.",
+    ),
+    click.option(
+        "--cluster-domain",
+        default="cluster.local",
+        show_default=True,
+        envvar="MINTLS_CLUSTER_DOMAIN",
+        help="DNS domain of the cluster.",
+    ),
+    click.option(
+        "--operator-namespace",
+        default="mintls-system",
+        show_default=True,
+        envvar="MINTLS_OPERATOR_NAMESPACE",
+        help="Namespace of the operator, of CA keys and signing keys.",
+    ),
+    click.option("-v", "--verbose", count=True, help="Log each step; twice for the libraries' steps too."),
+)
+
+
+def shared(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the shared options to a command."""
+    for option in reversed(_SHARED):
+        command = option(command)
+    return command
+
+
+def address(text: str) -> tuple[str, int]:
+    """``HOST:PORT`` or ``:PORT`` as host ("" for all addresses) and port.
+
+    Raises:
+        click.BadParameter: It is neither.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise click.BadParameter(f"{text!r} must be HOST:PORT or :PORT, such as 127.0.0.1:8081 or :8081")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,23 @@
+"""Run a coroutine as a process: uvloop, a stop on SIGTERM and SIGINT, an exit code."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+
+import uvloop
+
+logger = logging.getLogger(__name__)
+
+
+def run(part: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Run until it returns; SIGTERM and SIGINT set the event that it is given."""
+
+    async def with_signals() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await part(stop)
+
+    uvloop.run(with_signals())

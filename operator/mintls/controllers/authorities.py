@@ -1,0 +1,231 @@
+"""CertificateAuthority: read its Secrets, create what is missing, keep the keys in memory, say how it is."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from cryptography import x509
+
+from mintls.api.v1alpha1 import CertificateAuthority
+from mintls.controllers.entropy import new_key, new_serial
+from mintls.controllers.keyring import Keyring
+from mintls.controllers.keys import Key
+from mintls.controllers.objects import ObjectStore
+from mintls.controllers.reporting import Reporter
+from mintls.controllers.scheduler import Clock
+from mintls.controllers.secretviews import contents_of, view_of
+from mintls.controllers.writer import Writer
+from mintls.core.pki.certificate import encode_pem, load_pem_chain
+from mintls.core.pki.keys import PrivateKey, encode_private_key, load_private_key
+from mintls.core.pki.profiles import IntermediateProfile, RootProfile
+from mintls.core.pki.signing import CertificateAuthorityKey, sign_intermediate, sign_root
+from mintls.kube.client import ApiClient
+from mintls.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from mintls.kube.paths import SECRETS
+from mintls.reconcile import certificateauthority as decisions
+from mintls.reconcile.announcement import Announcement
+from mintls.reconcile.certificateauthority import (
+    Blocked,
+    CreateIntermediate,
+    CreateRoot,
+    Decision,
+    Keep,
+    KeySecret,
+    Observed,
+)
+from mintls.reconcile.credential import Violation
+from mintls.reconcile.reasons import Reason
+
+logger = logging.getLogger(__name__)
+
+_ROUNDS = 4
+"""Observe and decide so often at most: a root, an intermediate, and one more each for somebody in between."""
+
+
+class AuthorityController:
+    """Reconciles CertificateAuthorities."""
+
+    def __init__(
+        self,
+        *,
+        api: ApiClient,
+        writer: Writer,
+        store: ObjectStore[CertificateAuthority],
+        reporter: Reporter[CertificateAuthority],
+        keyring: Keyring,
+        namespace: str,
+        clock: Clock,
+        on_change: Callable[[str], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            api: Reads Secrets.
+            writer: Writes them.
+            store: The CertificateAuthorities.
+            reporter: Writes status and events.
+            keyring: Receives the keys.
+            namespace: The operator's namespace.
+            clock: The time.
+            on_change: Told the name of an authority whose keys or limits changed.
+        """
+        self._api = api
+        self._writer = writer
+        self._store = store
+        self._reporter = reporter
+        self._keyring = keyring
+        self._namespace = namespace
+        self._clock = clock
+        self._on_change = on_change
+        self._failures: dict[str, int] = {}
+
+    async def reconcile(self, key: Key) -> datetime | None:
+        """Look at one authority.
+
+        Returns:
+            When to look again; ``None`` for never.
+
+        Raises:
+            ApiError: A Secret could not be read, or the status not written.
+        """
+        authority = self._store.get(("", key.name))
+        if authority is None:
+            if self._keyring.remove(key.name):
+                self._on_change(key.name)
+            return None
+        for _ in range(_ROUNDS):
+            seen = await self._observe(authority)
+            decision = decisions.decide(seen)
+            if isinstance(decision, Blocked | Keep):
+                return await self._settle(seen, decision)
+            failure = await self._carry_out(seen, decision)
+            if failure is not None:
+                return await self._fail(seen, failure)
+        return self._clock()
+
+    async def _observe(self, authority: CertificateAuthority) -> Observed:
+        root_name = f"mintls-authority-{authority.metadata.name}-root"
+        root, intermediate = await asyncio.gather(
+            self._read(root_name), self._read(f"mintls-authority-{authority.metadata.name}-intermediate")
+        )
+        return Observed(authority, root, intermediate, root_name, self._namespace, self._clock())
+
+    async def _read(self, name: str) -> KeySecret | None:
+        try:
+            body = await self._api.get(SECRETS.item(self._namespace, name))
+        except NotFound:
+            return None
+        return KeySecret(name, view_of(body), contents_of(body))
+
+    async def _carry_out(self, seen: Observed, decision: CreateRoot | CreateIntermediate) -> Violation | None:
+        try:
+            announcement = await (
+                self._create_root(seen, decision)
+                if isinstance(decision, CreateRoot)
+                else self._create_intermediate(seen, decision)
+            )
+        except (AlreadyExists, Conflict):
+            return None  # somebody was faster: observe and decide again
+        except ApiError as error:
+            return Violation(Reason.WRITE_FAILED, f"a Secret of the authority was not written: {error}")
+        await self._reporter.announce(seen.authority, announcement)
+        return None
+
+    async def _create_root(self, seen: Observed, order: CreateRoot) -> Announcement:
+        key = await asyncio.to_thread(new_key, order.key)
+        profile = RootProfile(order.common_name, order.not_before, order.not_after)
+        certificate = sign_root(profile, key, new_serial())
+        body = self._secret(seen, seen.root_name, (certificate,), key, certificate)
+        await self._writer.create(SECRETS.collection(self._namespace), body)
+        return Announcement(
+            warning=False,
+            reason=Reason.ROOT_CREATED,
+            message=f'made root "{order.common_name}" in Secret {self._namespace}/{seen.root_name}: '
+            "keep a backup of it, it is never replaced by another one",
+        )
+
+    async def _create_intermediate(self, seen: Observed, order: CreateIntermediate) -> Announcement:
+        if seen.root is None:
+            raise AssertionError("an intermediate is ordered of a root that was read")
+        root = CertificateAuthorityKey(
+            order.root.leaf.certificate, load_private_key(seen.root.contents.data["tls.key"])
+        )
+        key = await asyncio.to_thread(new_key, order.key)
+        profile = IntermediateProfile(order.common_name, order.not_before, order.not_after)
+        certificate = sign_intermediate(profile, key.public_key(), root, new_serial())
+        name = seen.root_name.removesuffix("-root") + "-intermediate"
+        body = self._secret(seen, name, (certificate,), key, root.certificate)
+        if order.replaced is None:
+            await self._writer.create(SECRETS.collection(self._namespace), body)
+        else:
+            body["metadata"] |= {"uid": order.replaced.uid, "resourceVersion": order.replaced.resource_version}
+            await self._writer.replace(SECRETS.item(self._namespace, name), body)
+        return Announcement(
+            warning=False,
+            reason=Reason.INTERMEDIATE_CREATED,
+            message=f'made intermediate "{order.common_name}", valid until {order.not_after:%Y-%m-%dT%H:%M:%SZ}',
+        )
+
+    def _secret(
+        self,
+        seen: Observed,
+        name: str,
+        chain: tuple[x509.Certificate, ...],
+        key: PrivateKey,
+        root: x509.Certificate,
+    ) -> dict[str, Any]:
+        """A Secret without an owner: the key outlives its object, and ``helm uninstall``."""
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": name,
+                "namespace": self._namespace,
+                "labels": decisions.secret_labels(seen.authority.metadata.name),
+            },
+            "type": "kubernetes.io/tls",
+            "stringData": {
+                "tls.crt": encode_pem(*chain).decode(),
+                "tls.key": encode_private_key(key).decode(),
+                "ca.crt": encode_pem(root).decode(),
+            },
+        }
+
+    async def _settle(self, seen: Observed, decision: Blocked | Keep) -> datetime | None:
+        self._failures.pop(seen.authority.metadata.name, None)
+        changed = self._remember(seen, decision)
+        conclusion = decisions.conclude(seen, decision)
+        await self._reporter.report(seen.authority, conclusion.status, conclusion.announcement)
+        if changed:
+            self._on_change(seen.authority.metadata.name)
+        return conclusion.look_again
+
+    def _remember(self, seen: Observed, decision: Decision) -> bool:
+        name = seen.authority.metadata.name
+        if not isinstance(decision, Keep) or seen.intermediate is None:
+            problem = decision.violation.message if isinstance(decision, Blocked) else ""
+            return self._keyring.block(name, problem, _recorded_root(seen.authority))
+        signer = CertificateAuthorityKey(
+            decision.intermediate.leaf.certificate,
+            load_private_key(seen.intermediate.contents.data["tls.key"]),
+            (decision.intermediate.leaf.certificate,),
+        )
+        return self._keyring.put(seen.authority, decision.root.leaf.certificate, signer)
+
+    async def _fail(self, seen: Observed, violation: Violation) -> datetime | None:
+        name = seen.authority.metadata.name
+        attempt = self._failures.get(name, 0)
+        self._failures[name] = attempt + 1
+        if self._keyring.view(name) is None:
+            self._keyring.block(name, violation.message, _recorded_root(seen.authority))
+        conclusion = decisions.failed(seen, violation, attempt)
+        await self._reporter.report(seen.authority, conclusion.status, conclusion.announcement)
+        return conclusion.look_again
+
+
+def _recorded_root(authority: CertificateAuthority) -> x509.Certificate | None:
+    """The root that the authority is known by, from its status: certificates of it stay good whatever happens."""
+    pem = next((key.certificate for key in authority.status.keys if key.role == "active"), "")
+    return load_pem_chain(pem.encode())[0] if pem else None

@@ -1,0 +1,307 @@
+"""ClientCertificate: gather, decide, write the Secret, report."""
+
+import logging
+from collections import defaultdict
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate
+from mintls.controllers.clients import ClientTable
+from mintls.controllers.issuing import issue, secret_manifest
+from mintls.controllers.keyring import Keyring
+from mintls.controllers.keys import Key
+from mintls.controllers.objects import ObjectStore
+from mintls.controllers.reporting import Reporter
+from mintls.controllers.scheduler import Clock
+from mintls.controllers.secretviews import SecretViews, contents_of, view_of
+from mintls.controllers.writer import Writer
+from mintls.core.pki.certificate import CertificateFacts
+from mintls.core.pki.errors import PKIError
+from mintls.kube.client import ApiClient
+from mintls.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from mintls.kube.paths import CLIENT_CERTIFICATES, SECRETS
+from mintls.reconcile.certificate.conclude import conclude
+from mintls.reconcile.certificate.decide import decide, must_read
+from mintls.reconcile.certificate.values import (
+    Blocked,
+    Decision,
+    Failed,
+    Issue,
+    Keep,
+    Observed,
+    Outcome,
+    Rewrite,
+    Written,
+)
+from mintls.reconcile.credential import Violation
+from mintls.reconcile.installation import Installation
+from mintls.reconcile.reasons import Reason
+
+logger = logging.getLogger(__name__)
+
+type ObjectKey = tuple[str, str]
+type Object = dict[str, Any]
+
+_ROUNDS = 4
+"""Gather and decide so often at most in one go, when somebody changes the Secret at the same moment."""
+
+
+class SecretMoved(Exception):  # noqa: N818 - not an error: what was observed is no longer so
+    """The Secret is not the one that was observed: observe again."""
+
+
+class CertificateIndex:
+    """Which ClientCertificates name a client, an authority or a Secret."""
+
+    def __init__(self) -> None:
+        self._by_client: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
+        self._by_authority: defaultdict[str, set[ObjectKey]] = defaultdict(set)
+        self._by_secret: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
+
+    def changed(self, key: ObjectKey, old: ClientCertificate | None, new: ClientCertificate | None) -> None:
+        """Follow one object."""
+        namespace = key[0]
+        if old is not None:
+            _discard(self._by_client, (namespace, old.spec.client_ref.name), key)
+            _discard(self._by_authority, old.spec.authority_ref.name, key)
+            _discard(self._by_secret, (namespace, old.spec.secret_name), key)
+        if new is not None:
+            self._by_client[namespace, new.spec.client_ref.name].add(key)
+            self._by_authority[new.spec.authority_ref.name].add(key)
+            self._by_secret[namespace, new.spec.secret_name].add(key)
+
+    def of_client(self, client: ObjectKey) -> frozenset[ObjectKey]:
+        """Those that authenticate a client."""
+        return frozenset(self._by_client.get(client, ()))
+
+    def of_authority(self, name: str) -> frozenset[ObjectKey]:
+        """Those that an authority signs."""
+        return frozenset(self._by_authority.get(name, ()))
+
+    def of_secret(self, secret: ObjectKey) -> frozenset[ObjectKey]:
+        """Those that write to a Secret."""
+        return frozenset(self._by_secret.get(secret, ()))
+
+
+def _discard[K](index: defaultdict[K, set[ObjectKey]], entry: K, key: ObjectKey) -> None:
+    index[entry].discard(key)
+    if not index[entry]:
+        del index[entry]
+
+
+class CertificateController:
+    """Reconciles ClientCertificates."""
+
+    def __init__(
+        self,
+        *,
+        api: ApiClient,
+        writer: Writer,
+        store: ObjectStore[ClientCertificate],
+        authorities: ObjectStore[CertificateAuthority],
+        reporter: Reporter[ClientCertificate],
+        clients: ClientTable,
+        keyring: Keyring,
+        secrets: SecretViews,
+        index: CertificateIndex,
+        installation: Installation,
+        clock: Clock,
+    ) -> None:
+        """Prepare; the arguments are the parts that it gathers from and writes through."""
+        self._api = api
+        self._writer = writer
+        self._store = store
+        self._authorities = authorities
+        self._reporter = reporter
+        self._clients = clients
+        self._keyring = keyring
+        self._secrets = secrets
+        self._index = index
+        self._installation = installation
+        self._clock = clock
+        self._whole: dict[ObjectKey, str] = {}
+
+    async def reconcile(self, key: Key) -> datetime | None:
+        """Look at one ClientCertificate.
+
+        Returns:
+            When to look again; ``None`` for when something changes.
+
+        Raises:
+            ApiError: The Secret could not be read, or the status not written.
+        """
+        for _ in range(_ROUNDS):
+            certificate = self._store.get((key.namespace, key.name))
+            if certificate is None or certificate.metadata.deletion_timestamp is not None:
+                self._whole.pop((key.namespace, key.name), None)
+                return None
+            if not self._authority_is_known(certificate):
+                return None  # at start: the authority's own reconciliation asks for this one again
+            try:
+                return await self._look(certificate)
+            except SecretMoved:
+                await self._read_secret(certificate)
+        return self._clock()
+
+    def _authority_is_known(self, certificate: ClientCertificate) -> bool:
+        name = certificate.spec.authority_ref.name
+        return self._keyring.view(name) is not None or self._authorities.get(("", name)) is None
+
+    async def _look(self, certificate: ClientCertificate) -> datetime | None:
+        seen = await self._gather(certificate)
+        decision = decide(seen)
+        outcome = await self._carry_out(seen, decision)
+        self._remember(seen, decision, outcome)
+        conclusion = conclude(seen, decision, outcome)
+        await self._reporter.report(certificate, conclusion.status, conclusion.announcement)
+        return conclusion.look_again
+
+    # --- gather ---
+
+    async def _gather(self, certificate: ClientCertificate) -> Observed:
+        seen = self._observed(certificate)
+        if not must_read(seen):
+            return seen
+        return await self._read(seen)
+
+    def _observed(self, certificate: ClientCertificate) -> Observed:
+        key = (certificate.metadata.namespace, certificate.metadata.name)
+        client = (certificate.metadata.namespace, certificate.spec.client_ref.name)
+        standing = self._clients.standing(client)
+        return Observed(
+            certificate=certificate,
+            registration=standing.registration,
+            client_problem=standing.problem,
+            contest=standing.contest,
+            authority=self._keyring.view(certificate.spec.authority_ref.name),
+            rival=self._rival(certificate),
+            secret=self._secrets.get(_secret_key(certificate)),
+            whole_version=self._whole.get(key) or certificate.status.secret_resource_version,
+            contents=None,
+            installation=self._installation,
+            now=self._clock(),
+        )
+
+    def _rival(self, certificate: ClientCertificate) -> str:
+        """The earliest other ClientCertificate that writes to the same Secret, if it is earlier than this one."""
+        rivals = (self._store.get(key) for key in self._index.of_secret(_secret_key(certificate)))
+        first = min((rival for rival in rivals if rival is not None), key=_seniority, default=certificate)
+        return "" if first.metadata.uid == certificate.metadata.uid else first.metadata.name
+
+    async def _read(self, seen: Observed) -> Observed:
+        body = await self._get_secret(seen.certificate)
+        if body is None:
+            return replace(seen, secret=None)
+        view = view_of(body)
+        self._secrets.wrote(_secret_key(seen.certificate), view)
+        return replace(seen, secret=view, contents=contents_of(body))
+
+    async def _read_secret(self, certificate: ClientCertificate) -> None:
+        """Learn of a Secret that carries no label of ours, or that changed a moment ago."""
+        body = await self._get_secret(certificate)
+        if body is not None:
+            self._secrets.wrote(_secret_key(certificate), view_of(body))
+
+    async def _get_secret(self, certificate: ClientCertificate) -> Object | None:
+        try:
+            return await self._api.get(SECRETS.item(*_secret_key(certificate)))
+        except NotFound:
+            self._secrets.missing(_secret_key(certificate))
+            return None
+
+    # --- write ---
+
+    async def _carry_out(self, seen: Observed, decision: Decision) -> Outcome:
+        try:
+            match decision:
+                case Issue():
+                    return await self._issue(seen, decision)
+                case Rewrite():
+                    return await self._rewrite(seen, decision)
+                case _:
+                    return None
+        except (AlreadyExists, Conflict) as conflict:
+            raise SecretMoved from conflict
+        except NotFound as error:
+            # Secret or namespace went away between observation and write.
+            if seen.secret is not None:
+                raise SecretMoved from error
+            return Failed(Violation(Reason.WRITE_FAILED, f"the Secret was not written: {error}"))
+        except ApiError as error:
+            return Failed(Violation(Reason.WRITE_FAILED, f"the Secret was not written: {error}"))
+        except PKIError as refused:
+            return Failed(Violation(Reason.ISSUING_FAILED, f"no certificate was signed: {refused}"))
+
+    async def _issue(self, seen: Observed, order: Issue) -> Outcome:
+        signer = self._keyring.signer(order.wanted.authority.name)
+        if signer is None:
+            problem = f'CertificateAuthority "{order.wanted.authority.name}" cannot sign at present'
+            return Failed(Violation(Reason.AUTHORITY_NOT_READY, problem))
+        pair = await issue(order.wanted, order.not_before, order.not_after, signer)
+        manifest = self._manifest(seen, order, {"tls.crt": pair.tls_crt, "tls.key": pair.tls_key})
+        if order.secret is None:
+            body = await self._writer.create(SECRETS.collection(seen.certificate.metadata.namespace), manifest)
+        else:
+            body = await self._apply(seen, manifest)
+        return self._written(seen, body, pair.leaf)
+
+    async def _rewrite(self, seen: Observed, order: Rewrite) -> Outcome:
+        data = order.contents.data
+        manifest = self._manifest(seen, order, {"tls.crt": data["tls.crt"], "tls.key": data["tls.key"]})
+        return self._written(seen, await self._apply(seen, manifest), order.credential.leaf)
+
+    async def _apply(self, seen: Observed, manifest: Object) -> Object:
+        """Replace what is ours in the very Secret that was observed."""
+        if seen.secret is None:
+            raise AssertionError("there is a Secret to apply to")
+        metadata = {
+            **manifest["metadata"],
+            "uid": seen.secret.uid,
+            "resourceVersion": seen.secret.resource_version,
+        }
+        return await self._writer.apply(
+            SECRETS.item(*_secret_key(seen.certificate)), {**manifest, "metadata": metadata}
+        )
+
+    def _manifest(self, seen: Observed, order: Issue | Rewrite, pair: dict[str, bytes]) -> Object:
+        meta = seen.certificate.metadata
+        return secret_manifest(
+            namespace=meta.namespace,
+            name=seen.certificate.spec.secret_name,
+            component="client-certificate",
+            pair=pair,
+            wanted=order.wanted,
+            revision=order.revision,
+            owner={
+                "apiVersion": CLIENT_CERTIFICATES.api_version,
+                "kind": CLIENT_CERTIFICATES.kind,
+                "name": meta.name,
+                "uid": meta.uid,
+                "controller": True,
+                "blockOwnerDeletion": False,
+            },
+        )
+
+    def _written(self, seen: Observed, body: Object, leaf: CertificateFacts) -> Written:
+        view = view_of(body)
+        self._secrets.wrote(_secret_key(seen.certificate), view)
+        return Written(leaf, view.resource_version)
+
+    def _remember(self, seen: Observed, decision: Decision, outcome: Outcome) -> None:
+        meta = seen.certificate.metadata
+        if isinstance(outcome, Written):
+            self._whole[meta.namespace, meta.name] = outcome.resource_version
+        elif isinstance(decision, Keep):
+            self._whole[meta.namespace, meta.name] = decision.secret.resource_version
+        elif isinstance(decision, Blocked):
+            self._whole.pop((meta.namespace, meta.name), None)
+
+
+def _secret_key(certificate: ClientCertificate) -> ObjectKey:
+    return (certificate.metadata.namespace, certificate.spec.secret_name)
+
+
+def _seniority(certificate: ClientCertificate) -> tuple[float, str]:
+    created = certificate.metadata.creation_timestamp
+    return (created.timestamp() if created else 0.0, certificate.metadata.uid)

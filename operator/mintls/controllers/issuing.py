@@ -1,0 +1,98 @@
+"""Make a key and a leaf for what a decision wants. Shared by client certificates and the issuer's own."""
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from mintls.controllers.entropy import new_key, new_serial
+from mintls.core.pki.certificate import CertificateFacts, encode_pem, facts
+from mintls.core.pki.keys import encode_private_key
+from mintls.core.pki.names import parse_dn
+from mintls.core.pki.profiles import EMPTY_NAME, LeafProfile
+from mintls.core.pki.signing import CertificateAuthorityKey, sign_leaf
+from mintls.reconcile.credential import (
+    CERTIFICATE_DIGEST,
+    COMPONENT,
+    CONTENTS_DIGEST,
+    MANAGED_BY,
+    REVISION,
+    Wanted,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A leaf with its chain and its key, as they stand in a Secret."""
+
+    leaf: CertificateFacts
+    tls_crt: bytes
+    tls_key: bytes = field(repr=False)
+
+
+async def issue(wanted: Wanted, not_before: datetime, not_after: datetime, signer: CertificateAuthorityKey) -> Pair:
+    """Make a key and sign a leaf for it.
+
+    Raises:
+        SigningRefused: The authority may not sign this.
+    """
+    key = await asyncio.to_thread(new_key, wanted.key) if wanted.key.algorithm == "RSA" else new_key(wanted.key)
+    start, end = signer.clip(not_before, not_after)
+    profile = LeafProfile(
+        subject=parse_dn(wanted.subject.value) if wanted.subject else EMPTY_NAME,
+        san=wanted.names,
+        usage=wanted.usage,
+        not_before=start,
+        not_after=end,
+    )
+    leaf = sign_leaf(profile, key.public_key(), signer, new_serial())
+    return Pair(facts(leaf), encode_pem(leaf, *signer.chain), encode_private_key(key))
+
+
+def secret_manifest(
+    *,
+    namespace: str,
+    name: str,
+    component: str,
+    pair: Mapping[str, bytes],
+    wanted: Wanted,
+    revision: int,
+    owner: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The Secret of a credential, whole.
+
+    Args:
+        namespace: Its namespace.
+        name: Its name.
+        component: What it is for.
+        pair: ``tls.crt`` and ``tls.key``.
+        wanted: What it was made for.
+        revision: How many certificates were issued so far.
+        owner: Owner reference of the object that it ends with.
+    """
+    metadata: dict[str, Any] = {
+        "name": name,
+        "namespace": namespace,
+        "labels": {MANAGED_BY[0]: MANAGED_BY[1], COMPONENT: component},
+        "annotations": {
+            CERTIFICATE_DIGEST: wanted.certificate_digest,
+            CONTENTS_DIGEST: wanted.contents_digest,
+            REVISION: str(revision),
+        },
+    }
+    if owner is not None:
+        metadata["ownerReferences"] = [dict(owner)]
+    files = {name_: text.encode() for name_, text in wanted.files.items()}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata,
+        "type": "kubernetes.io/tls",
+        "data": {file: _base64(value) for file, value in (*pair.items(), *files.items())},
+    }
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()

@@ -1,0 +1,92 @@
+"""The CA keys in memory, and what others may know of each authority."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from cryptography import x509
+
+from mintls.api.v1alpha1 import CertificateAuthority
+from mintls.core.durations import parse_duration
+from mintls.core.pki.certificate import key_fingerprint
+from mintls.core.pki.signing import CertificateAuthorityKey
+from mintls.core.pki.trust import render_bundle
+from mintls.reconcile.credential import AuthorityView
+
+
+@dataclass(slots=True)
+class Keyring:
+    """Authorities that were reconciled in this process, by name."""
+
+    _views: dict[str, AuthorityView] = field(default_factory=dict)
+    _signers: dict[str, CertificateAuthorityKey] = field(default_factory=dict, repr=False)
+
+    def view(self, name: str) -> AuthorityView | None:
+        """What others may know of the authority; ``None`` if it was not reconciled yet or is gone."""
+        return self._views.get(name)
+
+    def signer(self, name: str) -> CertificateAuthorityKey | None:
+        """The key that signs leaves; ``None`` while the authority cannot sign."""
+        return self._signers.get(name)
+
+    def put(self, authority: CertificateAuthority, root: x509.Certificate, signer: CertificateAuthorityKey) -> bool:
+        """The authority can sign.
+
+        Returns:
+            Whether anything changed for others.
+        """
+        name, policy = authority.metadata.name, authority.spec.policy
+        view = AuthorityView(
+            name=name,
+            problem="",
+            fingerprint=key_fingerprint(root),
+            root=root,
+            bundle=render_bundle([root]),
+            signs_until=signer.not_after,
+            min_duration=parse_duration(policy.min_duration),
+            max_duration=parse_duration(policy.max_duration),
+            backdate=parse_duration(policy.backdate),
+        )
+        self._signers[name] = signer
+        return self._replace(name, view)
+
+    def block(self, name: str, problem: str, root: x509.Certificate | None) -> bool:
+        """The authority cannot sign at present.
+
+        Args:
+            name: Its name.
+            problem: Why, for people.
+            root: The root that it is known by: certificates of it stay good.
+
+        Returns:
+            Whether anything changed for others.
+        """
+        self._signers.pop(name, None)
+        view = AuthorityView(
+            name=name,
+            problem=problem,
+            fingerprint=key_fingerprint(root) if root else "",
+            root=root,
+            bundle=render_bundle([root]) if root else "",
+        )
+        return self._replace(name, view)
+
+    def remove(self, name: str) -> bool:
+        """The authority is gone.
+
+        Returns:
+            Whether anything changed for others.
+        """
+        self._signers.pop(name, None)
+        return self._views.pop(name, None) is not None
+
+    def bundle(self) -> str:
+        """The roots of all authorities as PEM, each once, in a fixed order."""
+        return render_bundle(self._roots())
+
+    def _roots(self) -> Iterable[x509.Certificate]:
+        return (view.root for view in self._views.values() if view.root is not None)
+
+    def _replace(self, name: str, view: AuthorityView) -> bool:
+        changed = self._views.get(name) != view
+        self._views[name] = view
+        return changed

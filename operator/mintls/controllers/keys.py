@@ -1,0 +1,28 @@
+"""What the queue holds: which object to look at."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What is reconciled."""
+
+    AUTHORITY = "CertificateAuthority"
+    CERTIFICATE = "ClientCertificate"
+    CLIENT = "OAuthClient"
+    TRUST_BUNDLE = "TrustBundle"
+    SIGNING_KEYS = "SigningKeys"
+    SERVER_CERTIFICATE = "ServerCertificate"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One object; ``namespace`` is "" for cluster-scoped ones, ``name`` is "" for what there is one of."""
+
+    kind: Kind
+    namespace: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        """As a log line names it."""
+        return f"{self.kind} {'/'.join(part for part in (self.namespace, self.name) if part)}".rstrip()

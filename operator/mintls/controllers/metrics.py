@@ -1,0 +1,35 @@
+"""Metrics of the operator (Prometheus naming conventions)."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+class Metrics:
+    """All metrics of one operator, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.reconciliations = Counter(
+            "mintls_reconciliations", "Looks at an object.", ["kind", "outcome"], registry=self.registry
+        )
+        self.reconciliation_seconds = Histogram(
+            "mintls_reconciliation_seconds",
+            "Time that a look at an object took.",
+            ["kind"],
+            buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
+            registry=self.registry,
+        )
+        self.api_requests = Counter(
+            "mintls_kubernetes_requests",
+            "Requests to the Kubernetes API.",
+            ["verb", "resource", "status"],
+            registry=self.registry,
+        )
+        self.leading = Gauge("mintls_leading", "1 while this replica holds the Lease.", registry=self.registry)
+        self.queue = Gauge("mintls_queue_depth", "Objects that wait for a look.", ["lane"], registry=self.registry)
+        self.objects = Gauge("mintls_objects", "Objects known.", ["kind"], registry=self.registry)
+        self.scheduled = Gauge("mintls_scheduled", "Objects with a due time.", registry=self.registry)
+
+    def request_made(self, verb: str, resource: str, status: int, seconds: float) -> None:
+        """Hook of ``ApiClient``."""
+        del seconds
+        self.api_requests.labels(verb, resource, str(status)).inc()

@@ -1,0 +1,125 @@
+"""The custom resources as this process last saw them, from watch events, from sweeps, and from our own writes."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthClient
+
+logger = logging.getLogger(__name__)
+
+type ObjectKey = tuple[str, str]
+type CustomResource = OAuthClient | ClientCertificate | CertificateAuthority
+
+
+class ObjectStore[T: CustomResource]:
+    """Objects of one kind, each in its newest version.
+
+    Events can come late and twice; ``resourceVersion`` orders them (Kubernetes API Concepts, "Resource versions":
+    those of one resource can be compared as numbers).
+
+    Attributes:
+        type: What the objects are read as.
+    """
+
+    def __init__(self, type_: type[T], on_change: Callable[[ObjectKey, T | None, T | None], None]) -> None:
+        """Prepare.
+
+        Args:
+            type_: What the objects are read as.
+            on_change: Told key, old and new object of each change that is not our own status write.
+        """
+        self.type = type_
+        self._on_change = on_change
+        self._objects: dict[ObjectKey, T] = {}
+        self._unreadable: dict[ObjectKey, str] = {}
+
+    def get(self, key: ObjectKey) -> T | None:
+        """The object, or ``None``."""
+        return self._objects.get(key)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._objects)
+
+    def __iter__(self) -> Iterator[T]:
+        """All of them."""
+        return iter(list(self._objects.values()))
+
+    def keys(self) -> frozenset[ObjectKey]:
+        """The keys of all objects, those that cannot be read included."""
+        return frozenset(self._objects) | frozenset(self._unreadable)
+
+    def saw(self, body: Mapping[str, Any]) -> None:
+        """An object was listed or changed."""
+        key, version = key_of(body), version_of(body)
+        old = self._objects.get(key)
+        if old is not None and version <= _number(old.metadata.resource_version):
+            return
+        try:
+            new = msgspec.convert(body, self.type)
+        except msgspec.ValidationError as error:
+            self._refuse(key, error)
+            return
+        self._unreadable.pop(key, None)
+        self._objects[key] = new
+        if old is None or _worth_a_look(old, new):
+            self._on_change(key, old, new)
+
+    def wrote(self, body: Mapping[str, Any]) -> None:
+        """The API's answer to our own status write: remembered, and no reason to look again."""
+        key = key_of(body)
+        old = self._objects.get(key)
+        if old is not None and version_of(body) > _number(old.metadata.resource_version):
+            new = msgspec.convert(body, self.type)
+            self._objects[key] = new
+            if _worth_a_look(msgspec.structs.replace(old, status=new.status), new):
+                self._on_change(key, old, new)
+
+    def gone(self, key: ObjectKey, uid: str = "") -> None:
+        """An object was deleted; with a uid, only if it is that very one."""
+        self._unreadable.pop(key, None)
+        old = self._objects.get(key)
+        if old is None or (uid and old.metadata.uid != uid):
+            return
+        del self._objects[key]
+        self._on_change(key, old, None)
+
+    def _refuse(self, key: ObjectKey, error: Exception) -> None:
+        """An object that the schema would refuse today keeps what we knew of it; the others go on."""
+        if key not in self._unreadable:
+            logger.error(
+                "%s %s/%s cannot be read and is left alone: %s; correct it with kubectl edit",
+                self.type.__name__,
+                *key,
+                error,
+            )
+        self._unreadable[key] = str(error)
+
+
+def _worth_a_look(old: CustomResource, new: CustomResource) -> bool:
+    """Whether more than bookkeeping changed: the generation, the status (somebody else's hand), the identity."""
+    a, b = old.metadata, new.metadata
+    return (
+        a.uid != b.uid
+        or a.generation != b.generation
+        or a.deletion_timestamp != b.deletion_timestamp
+        or old.status != new.status
+    )
+
+
+def key_of(body: Mapping[str, Any]) -> ObjectKey:
+    """Namespace ("" for cluster-scoped objects) and name."""
+    metadata = body["metadata"]
+    return (metadata.get("namespace", ""), metadata["name"])
+
+
+def version_of(body: Mapping[str, Any]) -> int:
+    """``resourceVersion`` as a number."""
+    return _number(body["metadata"].get("resourceVersion", ""))
+
+
+def _number(version: str) -> int:
+    return int(version) if version.isascii() and version.isdigit() else 0

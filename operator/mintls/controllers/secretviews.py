@@ -1,0 +1,62 @@
+"""Our Secrets by their metadata: from an informer, and from our own writes, which are newer than what it has told."""
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mintls.kube.informer import Change
+from mintls.reconcile.credential import Contents, SecretView
+
+type SecretKey = tuple[str, str]
+
+
+def view_of(body: Mapping[str, Any]) -> SecretView:
+    """The part of a Secret's metadata that decisions look at."""
+    metadata = body["metadata"]
+    owners = metadata.get("ownerReferences") or []
+    return SecretView(
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        controller=next((owner["uid"] for owner in owners if owner.get("controller")), ""),
+        labels=metadata.get("labels") or {},
+        annotations=metadata.get("annotations") or {},
+    )
+
+
+def contents_of(body: Mapping[str, Any]) -> Contents:
+    """A Secret's data, decoded. A value that is not base64 cannot come from the API server."""
+    return Contents({name: base64.b64decode(value) for name, value in (body.get("data") or {}).items()})
+
+
+class SecretViews:
+    """The newest known metadata of each Secret that carries our label."""
+
+    def __init__(self, on_change: Callable[[SecretKey, SecretView | None, SecretView | None], None]) -> None:
+        """Prepare; ``on_change`` is told key, old and new of each change that is not our own write."""
+        self._views: dict[SecretKey, SecretView] = {}
+        self._on_change = on_change
+
+    def get(self, key: SecretKey) -> SecretView | None:
+        """The Secret's metadata; ``None`` if none with our label is known."""
+        return self._views.get(key)
+
+    def wrote(self, key: SecretKey, view: SecretView) -> None:
+        """We wrote it, or read it just now."""
+        self._views[key] = view
+
+    def missing(self, key: SecretKey) -> None:
+        """It was just read and is not there."""
+        self._views.pop(key, None)
+
+    def changed(self, change: Change[SecretView]) -> None:
+        """The informer's word, unless we know something newer."""
+        known = self._views.get(change.key)
+        if change.new is not None:
+            if known is not None and int(change.new.resource_version) <= int(known.resource_version):
+                return
+            self._views[change.key] = change.new
+        else:
+            if known is None or (change.old is not None and known.uid != change.old.uid):
+                return
+            del self._views[change.key]
+        self._on_change(change.key, known, change.new)

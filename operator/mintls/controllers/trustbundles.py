@@ -1,0 +1,136 @@
+"""The trust bundle ConfigMap in each namespace that has an object of ours."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from mintls.controllers.keyring import Keyring
+from mintls.controllers.keys import Key
+from mintls.controllers.scheduler import Clock
+from mintls.controllers.writer import Writer
+from mintls.kube.client import ApiClient
+from mintls.kube.errors import AlreadyExists, Forbidden, NotFound
+from mintls.kube.paths import CONFIGMAPS
+from mintls.reconcile.trustbundle import NAME, Found, Observed, decide, manifest
+
+logger = logging.getLogger(__name__)
+
+_FOREIGN_AGAIN = timedelta(minutes=10)
+
+
+class NamespaceUse:
+    """How many objects of ours each namespace has."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def changed(self, namespace: str, old: object | None, new: object | None) -> bool:
+        """Follow one object.
+
+        Returns:
+            Whether the namespace came into use or went out of it.
+        """
+        if (old is None) == (new is None):
+            return False
+        before = self._counts.get(namespace, 0)
+        after = before + (1 if new is not None else -1)
+        if after > 0:
+            self._counts[namespace] = after
+        else:
+            self._counts.pop(namespace, None)
+        return (before > 0) != (after > 0)
+
+    def namespaces(self) -> frozenset[str]:
+        """Those in use."""
+        return frozenset(self._counts)
+
+
+def found_of(body: Mapping[str, Any]) -> Found:
+    """The part of a ConfigMap that decisions look at."""
+    return Found(labels=body["metadata"].get("labels") or {}, data=body.get("data") or {})
+
+
+class TrustBundleController:
+    """Keeps ``mintls-trust-bundle`` where it is needed."""
+
+    def __init__(
+        self,
+        *,
+        api: ApiClient,
+        writer: Writer,
+        bundles: Mapping[tuple[str, str], Found],
+        use: NamespaceUse,
+        keyring: Keyring,
+        namespace: str,
+        clock: Clock,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            api: Reads a ConfigMap that carries no label of ours.
+            writer: Writes.
+            bundles: The ConfigMaps with our label, as they are now.
+            use: Which namespaces need one.
+            keyring: Has the roots.
+            namespace: The operator's namespace, which always has a bundle.
+            clock: The time.
+        """
+        self._api = api
+        self._writer = writer
+        self._bundles = bundles
+        self._use = use
+        self._keyring = keyring
+        self._namespace = namespace
+        self._clock = clock
+
+    def namespaces(self) -> frozenset[str]:
+        """Where a bundle is, or has to be."""
+        return self._use.namespaces() | {self._namespace} | {namespace for namespace, _ in self._bundles}
+
+    async def reconcile(self, key: Key) -> datetime | None:
+        """Look at one namespace.
+
+        Returns:
+            When to look again; ``None`` for when something changes.
+
+        Raises:
+            ApiError: The ConfigMap was not written.
+        """
+        seen = Observed(
+            namespace=key.namespace,
+            needed=key.namespace in self._use.namespaces() or key.namespace == self._namespace,
+            found=self._bundles.get((key.namespace, NAME)),
+            bundle=self._keyring.bundle(),
+        )
+        try:
+            return await self._carry_out(seen)
+        except AlreadyExists:
+            body = await self._api.get(CONFIGMAPS.item(key.namespace, NAME))
+            return await self._carry_out(replace(seen, found=found_of(body)))
+        except NotFound:
+            return None  # the namespace is gone, and its bundle with it
+        except Forbidden as error:
+            if not error.namespace_terminating:
+                raise
+            return None
+
+    async def _carry_out(self, seen: Observed) -> datetime | None:
+        body = manifest(seen.namespace, seen.bundle)
+        match decide(seen):
+            case "create":
+                await self._writer.create(CONFIGMAPS.collection(seen.namespace), body)
+            case "apply":
+                await self._writer.apply(CONFIGMAPS.item(seen.namespace, NAME), body)
+            case "delete":
+                await self._writer.delete(CONFIGMAPS.item(seen.namespace, NAME))
+            case "foreign":
+                logger.warning(
+                    "ConfigMap %s/%s was made by somebody else and is left as it is: workloads of the namespace find "
+                    "the roots in ca.crt of their Secrets; delete the ConfigMap to have it made by Mintls",
+                    seen.namespace,
+                    NAME,
+                )
+                return self._clock() + _FOREIGN_AGAIN
+        return None

@@ -1,0 +1,1 @@
+"""ClientCertificate: what was observed, what is in the way, what to do (``decide``), what to say (``conclude``)."""

@@ -1,0 +1,168 @@
+"""What to say of a ClientCertificate after something was decided and done about it."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from mintls.api.v1alpha1.clientcertificate import ClientCertificateStatus
+from mintls.api.v1alpha1.meta import Condition
+from mintls.core.pki.certificate import CertificateFacts
+from mintls.core.schedule import backoff
+from mintls.reconcile import conditions as conds
+from mintls.reconcile.announcement import Announcement
+from mintls.reconcile.certificate.values import (
+    Blocked,
+    Conclusion,
+    Decision,
+    Failed,
+    Issue,
+    Keep,
+    Observed,
+    Outcome,
+    Postponed,
+    Rewrite,
+    Written,
+)
+from mintls.reconcile.conditions import Finding
+from mintls.reconcile.credential import Validity, Violation, validity_of
+from mintls.reconcile.reasons import Reason
+
+
+def conclude(seen: Observed, decision: Decision, outcome: Outcome) -> Conclusion:
+    """Status, next look and event, from what was decided and what became of it."""
+    match decision, outcome:
+        case Blocked(), _:
+            return _conclude_blocked(seen, decision)
+        case Postponed(until), _:
+            return Conclusion(seen.certificate.status, until)
+        case ((Issue() | Rewrite()), Failed(violation)):
+            return _conclude_failed(seen, decision, violation)
+        case ((Issue() | Rewrite()), Written()):
+            return _conclude_written(seen, decision, outcome)
+        case Keep(), _:
+            return _conclude_kept(seen, decision)
+    raise ValueError(f"{type(decision).__name__} cannot have come to {type(outcome).__name__}")
+
+
+def _conclude_blocked(seen: Observed, blocked: Blocked) -> Conclusion:
+    violation, current = blocked.violation, blocked.current
+    if current and seen.now < current.not_after:
+        status = _status(seen, _ready_but(current, violation))
+        return Conclusion(status, current.not_after, _warn_once(seen, violation, "Issuing"))
+    findings = (conds.stalled if blocked.stalled else conds.waiting)(violation.reason, violation.message)
+    return Conclusion(_status(seen, findings), None, _warn_once(seen, violation, "Ready"))
+
+
+def _conclude_failed(seen: Observed, decision: Issue | Rewrite, violation: Violation) -> Conclusion:
+    failures = seen.certificate.status.failed_attempts + 1
+    again = (seen.now + backoff(failures, seen.certificate.metadata.uid) + timedelta(seconds=1)).replace(microsecond=0)
+    current = decision.current if isinstance(decision, Issue) else None
+    still_good = current is not None and seen.now < current.not_after
+    findings = (
+        _ready_but(current, violation)
+        if current and still_good
+        else (*conds.waiting(violation.reason, violation.message), _issuing(violation))
+    )
+    status = msgspec.structs.replace(
+        _status(seen, findings),
+        failed_attempts=failures,
+        last_failure_time=seen.now.replace(microsecond=0),
+        next_attempt_time=again,
+    )
+    look_again = min(again, current.not_after) if current and still_good else again
+    return Conclusion(status, look_again, _warn_once(seen, violation, "Issuing"))
+
+
+def _conclude_written(seen: Observed, decision: Issue | Rewrite, written: Written) -> Conclusion:
+    issued = isinstance(decision, Issue)
+    validity = validity_of(written.leaf, decision.wanted, seen.certificate.metadata.uid)
+    status = _good_status(seen, written.leaf, validity, written.resource_version, decision.revision)
+    done = "issued a certificate" if issued else "wrote the Secret again with the same certificate"
+    announcement = Announcement(
+        warning=False,
+        reason=Reason.ISSUED if issued else Reason.SECRET_REPAIRED,
+        message=f'{done} into Secret "{seen.certificate.spec.secret_name}", because {decision.violation.message}; '
+        f"serial {written.leaf.serial:x}, valid until {_time(validity.not_after)}",
+    )
+    return Conclusion(status, validity.renewal_time, announcement)
+
+
+def _conclude_kept(seen: Observed, kept: Keep) -> Conclusion:
+    if kept.leaf is not None:
+        status = _good_status(seen, kept.leaf, kept.validity, kept.secret.resource_version, kept.revision)
+        if _same_but_version(status, seen.certificate.status):
+            # A foreign label on the Secret changes its version and nothing that matters: remembered, not written.
+            return Conclusion(seen.certificate.status, kept.validity.renewal_time)
+        return Conclusion(status, kept.validity.renewal_time)
+    status = msgspec.structs.replace(
+        _status(seen, _issued(seen, kept.validity)),
+        renewal_time=kept.validity.renewal_time,
+        failed_attempts=0,
+        last_failure_time=None,
+        next_attempt_time=None,
+    )
+    return Conclusion(status, kept.validity.renewal_time)
+
+
+def _same_but_version(new: ClientCertificateStatus, old: ClientCertificateStatus) -> bool:
+    return msgspec.structs.replace(new, secret_resource_version=old.secret_resource_version) == old
+
+
+def _good_status(
+    seen: Observed, leaf: CertificateFacts, validity: Validity, version: str, revision: int
+) -> ClientCertificateStatus:
+    return ClientCertificateStatus(
+        observed_generation=seen.certificate.metadata.generation,
+        conditions=_conditions(seen, _issued(seen, validity)),
+        serial_number=f"{leaf.serial:x}",
+        not_before=validity.not_before,
+        not_after=validity.not_after,
+        renewal_time=validity.renewal_time,
+        thumbprint=leaf.thumbprint,
+        revision=revision,
+        secret_resource_version=version,
+    )
+
+
+def _issued(seen: Observed, validity: Validity) -> tuple[Finding, ...]:
+    message = f'Secret "{seen.certificate.spec.secret_name}" has a certificate until {_time(validity.not_after)}'
+    return conds.ready(Reason.ISSUED, message)
+
+
+def _ready_but(current: Validity, violation: Violation) -> tuple[Finding, ...]:
+    """Still good, but its renewal does not get on."""
+    message = f"the certificate is good until {_time(current.not_after)}, but its renewal waits: {violation.message}"
+    return (*conds.ready(Reason.ISSUED, message), _issuing(violation))
+
+
+def _issuing(violation: Violation) -> Finding:
+    return Finding("Issuing", status=True, reason=violation.reason, message=violation.message)
+
+
+def _status(seen: Observed, findings: tuple[Finding, ...]) -> ClientCertificateStatus:
+    return msgspec.structs.replace(
+        seen.certificate.status,
+        observed_generation=seen.certificate.metadata.generation,
+        conditions=_conditions(seen, findings),
+    )
+
+
+def _conditions(seen: Observed, findings: tuple[Finding, ...]) -> tuple[Condition, ...]:
+    return conds.conditions(
+        seen.certificate.status.conditions,
+        findings,
+        generation=seen.certificate.metadata.generation,
+        now=seen.now,
+    )
+
+
+def _warn_once(seen: Observed, violation: Violation, type_: str) -> Announcement | None:
+    """An event when the condition begins to say this, not each time that it is seen again."""
+    before = conds.find(seen.certificate.status.conditions, type_)
+    if before is not None and before.reason == violation.reason and before.message == violation.message:
+        return None
+    return Announcement(warning=True, reason=violation.reason, message=violation.message)
+
+
+def _time(when: datetime) -> str:
+    return f"{when:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,141 @@
+"""What to do about a ClientCertificate now."""
+
+from mintls.core.durations import parse_duration
+from mintls.core.pki.credential import Credential
+from mintls.core.schedule import renewal_time
+from mintls.reconcile import policy
+from mintls.reconcile.certificate.obstacles import first_obstacle, is_ours
+from mintls.reconcile.certificate.values import Blocked, Decision, Issue, Keep, Observed, Postponed, Rewrite
+from mintls.reconcile.credential import (
+    ISSUE_CHECKS,
+    REVISION,
+    REWRITE_CHECKS,
+    Situation,
+    Validity,
+    Violation,
+    Wanted,
+    first_violation,
+    leaf_validity,
+    situation,
+)
+from mintls.reconcile.keyspec import key_spec
+from mintls.reconcile.reasons import Reason
+
+
+def must_read(seen: Observed) -> bool:
+    """Whether the Secret's data has to be read before ``decide``.
+
+    It does not while the Secret is the very version that was found whole and has what is wanted. So a restart with
+    10,000 current Secrets reads none of them.
+    """
+    if seen.secret is None or not is_ours(seen):
+        return False
+    if seen.secret.resource_version != seen.whole_version or seen.certificate.status.not_after is None:
+        return True
+    wanted = wanted_credential(seen)
+    return isinstance(wanted, Wanted) and first_violation(REWRITE_CHECKS, _situation(seen, wanted)) is not None
+
+
+def decide(seen: Observed) -> Decision:
+    """What to do now. The same answer for a new object, a changed one, a restart, a timer and a changed Secret.
+
+    Raises:
+        ValueError: ``contents`` were not read although ``must_read`` asks for them.
+    """
+    wanted = wanted_credential(seen)
+    if isinstance(wanted, Blocked):
+        return wanted
+    there = _situation(seen, wanted)
+    issue, rewrite = first_violation(ISSUE_CHECKS, there), first_violation(REWRITE_CHECKS, there)
+    if not issue and not rewrite:
+        return _keep(seen, wanted, there)
+    postponed = _postponed(seen)
+    if postponed:
+        return postponed
+    return _issue(seen, wanted, there, issue) if issue else _rewrite(seen, wanted, there, rewrite)
+
+
+def wanted_credential(seen: Observed) -> Wanted | Blocked:
+    """The credential that there should be, or what is in the way of saying so."""
+    blocked = first_obstacle(seen)
+    if blocked:
+        return blocked
+    registration, authority, spec = seen.registration, seen.authority, seen.certificate.spec
+    if registration is None or authority is None:
+        raise AssertionError("first_obstacle lets neither pass")
+    subject, names = policy.leaf_names(registration, spec.dns_names, seen.installation)
+    return Wanted(
+        subject=subject,
+        names=names,
+        usage="client",
+        key=key_spec(spec.private_key),
+        duration=parse_duration(spec.duration),
+        renew_before=parse_duration(spec.renew_before) if spec.renew_before else None,
+        files={
+            "ca.crt": authority.bundle,
+            "client-id": registration.client_id,
+            "issuer": seen.installation.issuer_url,
+            "token-endpoint": seen.installation.token_endpoint,
+        },
+        authority=authority,
+    )
+
+
+def _situation(seen: Observed, wanted: Wanted) -> Situation:
+    return situation(
+        wanted,
+        secret=seen.secret,
+        contents=seen.contents,
+        remembered=_remembered(seen, wanted),
+        uid=seen.certificate.metadata.uid,
+        now=seen.now,
+    )
+
+
+def _remembered(seen: Observed, wanted: Wanted) -> Validity | None:
+    """Validity from the status, with the renewal time that the spec asks for now."""
+    status = seen.certificate.status
+    if status.not_before is None or status.not_after is None:
+        return None
+    due = renewal_time(status.not_before, status.not_after, wanted.renew_before, seen.certificate.metadata.uid)
+    return Validity(status.not_before, status.not_after, due)
+
+
+def _postponed(seen: Observed) -> Postponed | None:
+    """A failed attempt of this same generation waits for its next one."""
+    status = seen.certificate.status
+    until = status.next_attempt_time
+    if until is None or seen.now >= until or status.observed_generation != seen.certificate.metadata.generation:
+        return None
+    return Postponed(until)
+
+
+def _issue(seen: Observed, wanted: Wanted, there: Situation, violation: Violation) -> Decision:
+    current = there.validity if violation.reason == Reason.RENEWAL_DUE else None
+    if wanted.authority.problem:
+        name, problem = wanted.authority.name, wanted.authority.problem
+        message = f'{violation.message}; CertificateAuthority "{name}" cannot sign: {problem}'
+        return Blocked(Violation(Reason.AUTHORITY_NOT_READY, message), stalled=False, current=current)
+    not_before, not_after = leaf_validity(wanted, seen.now)
+    return Issue(violation, wanted, not_before, not_after, _revision(seen) + 1, seen.secret, current)
+
+
+def _revision(seen: Observed) -> int:
+    """The latest revision: of the status, or of the Secret when the status was not written any more."""
+    marked = seen.secret.annotations.get(REVISION, "") if seen.secret and is_ours(seen) else ""
+    return max(seen.certificate.status.revision, int(marked) if marked.isascii() and marked.isdigit() else 0)
+
+
+def _rewrite(seen: Observed, wanted: Wanted, there: Situation, violation: Violation | None) -> Rewrite:
+    if seen.contents is None or seen.secret is None or violation is None:
+        raise ValueError("the Secret has to be read before it is written again")
+    if not isinstance(there.credential, Credential):
+        raise TypeError("a broken credential is issued anew, not written again")
+    return Rewrite(violation, wanted, seen.contents, there.credential, _revision(seen), seen.secret)
+
+
+def _keep(seen: Observed, wanted: Wanted, there: Situation) -> Keep:
+    if there.validity is None or there.secret is None:
+        raise ValueError("the Secret has to be read before it is kept")
+    leaf = there.credential.leaf if isinstance(there.credential, Credential) else None
+    return Keep(wanted, there.validity, there.secret, max(_revision(seen), 1), leaf)

@@ -1,0 +1,137 @@
+"""What keeps a ClientCertificate from having a certificate: an ordered chain of checks named after the obstacle."""
+
+from mintls.core.durations import DurationError, parse_duration, spell_duration
+from mintls.reconcile import policy
+from mintls.reconcile.certificate.values import Blocked, Observed
+from mintls.reconcile.credential import Violation
+from mintls.reconcile.reasons import Reason
+
+
+def _client_not_found(seen: Observed) -> Blocked | None:
+    if seen.registration is not None or seen.client_problem:
+        return None
+    meta, name = seen.certificate.metadata, seen.certificate.spec.client_ref.name
+    return _wait(
+        Reason.CLIENT_NOT_FOUND,
+        f'there is no OAuthClient "{name}" in namespace {meta.namespace}: create it, or correct spec.clientRef.name',
+    )
+
+
+def _client_invalid(seen: Observed) -> Blocked | None:
+    if not seen.client_problem:
+        return None
+    return _stall(
+        Reason.CLIENT_INVALID,
+        f'OAuthClient "{seen.certificate.spec.client_ref.name}" cannot have a certificate: {seen.client_problem}',
+    )
+
+
+def _client_in_conflict(seen: Observed) -> Blocked | None:
+    if seen.contest is None:
+        return None
+    return _stall(
+        Reason.CLIENT_IN_CONFLICT,
+        f"the {seen.contest.what} of OAuthClient "
+        f'"{seen.certificate.spec.client_ref.name}" is held by another client: see the conditions of the OAuthClient',
+    )
+
+
+def _spec_unreadable(seen: Observed) -> Blocked | None:
+    spec = seen.certificate.spec
+    try:
+        parse_duration(spec.duration)
+        parse_duration(spec.renew_before or spec.duration)
+    except DurationError as invalid:
+        return _stall(Reason.INVALID_SPEC, f"spec.duration or spec.renewBefore: {invalid}")
+    return None
+
+
+def _name_not_allowed(seen: Observed) -> Blocked | None:
+    problem = policy.foreign_dns_name(
+        seen.certificate.spec.dns_names, seen.certificate.metadata.namespace, seen.installation
+    )
+    return _stall(Reason.NAME_NOT_ALLOWED, f"spec.{problem}") if problem else None
+
+
+def _authority_not_found(seen: Observed) -> Blocked | None:
+    if seen.authority is not None:
+        return None
+    name = seen.certificate.spec.authority_ref.name
+    return _wait(
+        Reason.AUTHORITY_NOT_FOUND,
+        f'there is no CertificateAuthority "{name}": create it, or correct spec.authorityRef.name',
+    )
+
+
+def _authority_never_ready(seen: Observed) -> Blocked | None:
+    if seen.authority is None or seen.authority.root is not None:
+        return None
+    return _wait(
+        Reason.AUTHORITY_NOT_READY,
+        f'CertificateAuthority "{seen.authority.name}" cannot sign: {seen.authority.problem}',
+    )
+
+
+def _duration_not_allowed(seen: Observed) -> Blocked | None:
+    if seen.authority is None:
+        return None
+    duration, limits = parse_duration(seen.certificate.spec.duration), seen.authority
+    if limits.min_duration <= duration <= limits.max_duration:
+        return None
+    return _stall(
+        Reason.DURATION_NOT_ALLOWED,
+        f"spec.duration {seen.certificate.spec.duration}: CertificateAuthority "
+        f'"{limits.name}" allows from {spell_duration(limits.min_duration)} to {spell_duration(limits.max_duration)}',
+    )
+
+
+def _secret_claimed(seen: Observed) -> Blocked | None:
+    if not seen.rival:
+        return None
+    return _stall(
+        Reason.SECRET_CLAIMED,
+        f'ClientCertificate "{seen.rival}" was first to write to Secret "{seen.certificate.spec.secret_name}": '
+        "give each its own spec.secretName",
+    )
+
+
+def _secret_not_owned(seen: Observed) -> Blocked | None:
+    if seen.secret is None or is_ours(seen):
+        return None
+    return _stall(
+        Reason.SECRET_NOT_OWNED,
+        f'Secret "{seen.certificate.spec.secret_name}" exists and does not belong to this ClientCertificate; '
+        "it is left as it is: delete it, or make a ClientCertificate with another spec.secretName",
+    )
+
+
+OBSTACLES = (
+    _client_not_found,
+    _client_invalid,
+    _client_in_conflict,
+    _spec_unreadable,
+    _name_not_allowed,
+    _authority_not_found,
+    _authority_never_ready,
+    _duration_not_allowed,
+    _secret_claimed,
+    _secret_not_owned,
+)
+
+
+def first_obstacle(seen: Observed) -> Blocked | None:
+    """The first thing that is in the way, or ``None``."""
+    return next((blocked for check in OBSTACLES if (blocked := check(seen))), None)
+
+
+def is_ours(seen: Observed) -> bool:
+    """Whether the Secret is controlled by this very ClientCertificate."""
+    return seen.secret is not None and seen.secret.controller == seen.certificate.metadata.uid
+
+
+def _wait(reason: Reason, message: str) -> Blocked:
+    return Blocked(Violation(reason, message), stalled=False)
+
+
+def _stall(reason: Reason, message: str) -> Blocked:
+    return Blocked(Violation(reason, message), stalled=True)

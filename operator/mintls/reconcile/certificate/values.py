@@ -1,0 +1,148 @@
+"""What is observed of a ClientCertificate, what can be decided, and what can come of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mintls.api.v1alpha1.clientcertificate import ClientCertificate, ClientCertificateStatus
+from mintls.core.oauth.claims import Contest
+from mintls.core.oauth.registration import Registration
+from mintls.core.pki.certificate import CertificateFacts
+from mintls.core.pki.credential import Credential
+from mintls.reconcile.announcement import Announcement
+from mintls.reconcile.credential import AuthorityView, Contents, SecretView, Validity, Violation, Wanted
+from mintls.reconcile.installation import Installation
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that the decision depends on.
+
+    Attributes:
+        certificate: The object.
+        registration: The client's registration; ``None`` if there is no such client or it cannot be read.
+        client_problem: Why a client that exists cannot be used; "" if it can.
+        contest: Which of the client's claims another client holds.
+        authority: The authority; ``None`` if there is none of that name.
+        rival: Name of an earlier ClientCertificate with the same Secret; "" if there is none.
+        secret: The Secret's metadata; ``None`` if there is no Secret.
+        whole_version: ``resourceVersion`` of the Secret that was last found whole; "" if none was.
+        contents: Its data; ``None`` while ``must_read`` does not ask for it.
+        installation: Names and addresses of the installation.
+        now: The time.
+    """
+
+    certificate: ClientCertificate
+    registration: Registration | None
+    client_problem: str
+    contest: Contest | None
+    authority: AuthorityView | None
+    rival: str
+    secret: SecretView | None
+    whole_version: str
+    contents: Contents | None
+    installation: Installation
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Nothing can be done before something else changes.
+
+    Attributes:
+        violation: What is in the way.
+        stalled: Whether somebody has to change something; False if it can go on by itself.
+        current: Validity of a certificate that is still good meanwhile.
+    """
+
+    violation: Violation
+    stalled: bool
+    current: Validity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """The last attempt failed, and the next one is not due."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Make a key and a certificate, and write the Secret.
+
+    Attributes:
+        violation: Why.
+        wanted: What to sign.
+        not_before: Start of its validity.
+        not_after: End of its validity.
+        revision: How many certificates were issued for the object, this one included.
+        secret: The Secret to replace; ``None`` to create it.
+        current: Validity of the certificate that is replaced, if it is still good.
+    """
+
+    violation: Violation
+    wanted: Wanted
+    not_before: datetime
+    not_after: datetime
+    revision: int
+    secret: SecretView | None
+    current: Validity | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Write the Secret again with the certificate and the key that are in it."""
+
+    violation: Violation
+    wanted: Wanted
+    contents: Contents
+    credential: Credential
+    revision: int
+    secret: SecretView
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """The Secret is as it should be."""
+
+    wanted: Wanted
+    validity: Validity
+    secret: SecretView
+    revision: int
+    leaf: CertificateFacts | None
+
+
+type Decision = Blocked | Postponed | Issue | Rewrite | Keep
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The Secret was written: the certificate in it, and the Secret's new version."""
+
+    leaf: CertificateFacts
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt failed; the Secret is as it was."""
+
+    violation: Violation
+
+
+type Outcome = Written | Failed | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What to say, and when to look again.
+
+    Attributes:
+        status: The status to write if it differs from the one that is there.
+        look_again: When to decide anew without being asked; ``None`` for never.
+        announcement: An event to post; ``None`` for none.
+    """
+
+    status: ClientCertificateStatus
+    look_again: datetime | None
+    announcement: Announcement | None = None

@@ -1,0 +1,322 @@
+"""CertificateAuthority (``selfSigned``): a root made once for all, an intermediate replaced at half of its life."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from mintls.api.v1alpha1.certificateauthority import AuthorityKey, CertificateAuthority, CertificateAuthorityStatus
+from mintls.core.durations import DurationError, parse_duration
+from mintls.core.pki.certificate import key_fingerprint
+from mintls.core.pki.credential import Credential, check_credential
+from mintls.core.pki.errors import CredentialBroken
+from mintls.core.pki.keys import KeySpec
+from mintls.core.schedule import backoff
+from mintls.reconcile import conditions as conds
+from mintls.reconcile.announcement import Announcement
+from mintls.reconcile.credential import COMPONENT, Contents, SecretView, Violation
+from mintls.reconcile.keyspec import key_spec
+from mintls.reconcile.reasons import Reason
+
+AUTHORITY = "mintls.dev/authority"
+"""Label of a Secret that says which authority's key it holds."""
+
+_NAME_LIMIT = 64  # RFC 5280 appendix A.1, ub-common-name
+_BACKDATE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySecret:
+    """A Secret with a key pair of the authority, read whole."""
+
+    name: str
+    view: SecretView
+    contents: Contents
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that the decision depends on.
+
+    Attributes:
+        authority: The object.
+        root: The Secret with the root; ``None`` if there is none.
+        intermediate: The Secret with the intermediate; ``None`` if there is none.
+        root_name: Name of the root's Secret.
+        namespace: Namespace of both.
+        now: The time.
+    """
+
+    authority: CertificateAuthority
+    root: KeySecret | None
+    intermediate: KeySecret | None
+    root_name: str
+    namespace: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The authority cannot sign before somebody acts."""
+
+    violation: Violation
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRoot:
+    """Make a key and a self-signed root, and create its Secret; never overwrite one."""
+
+    common_name: str
+    not_before: datetime
+    not_after: datetime
+    key: KeySpec
+
+
+@dataclass(frozen=True, slots=True)
+class CreateIntermediate:
+    """Make a key and an intermediate signed by the root, and write its Secret."""
+
+    root: Credential
+    common_name: str
+    not_before: datetime
+    not_after: datetime
+    key: KeySpec
+    replaced: SecretView | None
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Root and intermediate are there and good."""
+
+    root: Credential
+    intermediate: Credential
+    rotation: datetime
+
+
+type Decision = Blocked | CreateRoot | CreateIntermediate | Keep
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What to say, and when to look again."""
+
+    status: CertificateAuthorityStatus
+    look_again: datetime | None = None
+    announcement: Announcement | None = None
+
+
+def decide(seen: Observed) -> Decision:
+    """What to do now; after a ``Create...`` was carried out, observe and decide again."""
+    try:
+        durations = _Durations.of(seen.authority)
+    except DurationError as invalid:
+        return Blocked(Violation(Reason.INVALID_SPEC, f"a duration in the spec cannot be read: {invalid}"))
+    if seen.root is None:
+        return _without_root(seen, durations)
+    problem = _foreign(seen, seen.root) or (_foreign(seen, seen.intermediate) if seen.intermediate else None)
+    if problem:
+        return Blocked(problem)
+    root = _read(seen.root)
+    if isinstance(root, Violation):
+        return Blocked(root)
+    problem = _root_unusable(seen, root)
+    return Blocked(problem) if problem else _intermediate(seen, root, durations)
+
+
+@dataclass(frozen=True, slots=True)
+class _Durations:
+    root: timedelta
+    intermediate: timedelta
+
+    @classmethod
+    def of(cls, authority: CertificateAuthority) -> "_Durations":
+        spec = authority.spec
+        parse_duration(spec.policy.min_duration)
+        parse_duration(spec.policy.max_duration)
+        parse_duration(spec.policy.backdate)
+        source = spec.self_signed
+        return cls(parse_duration(source.root.duration), parse_duration(source.intermediate.duration))
+
+
+def _without_root(seen: Observed, durations: _Durations) -> Decision:
+    recorded = _recorded(seen.authority)
+    if recorded:
+        return Blocked(
+            Violation(
+                Reason.KEY_LOST,
+                f'Secret "{seen.root_name}" in namespace {seen.namespace} with root key {recorded[:16]}... is gone, '
+                "and nothing is signed without it. Restore the Secret from a backup. To begin anew with another root, "
+                "which ends the trust in every certificate of this authority, delete the CertificateAuthority and "
+                "create it again",
+            )
+        )
+    start = seen.now.replace(microsecond=0)
+    return CreateRoot(
+        common_name=_common_name(seen.authority, "Root", start),
+        not_before=start - _BACKDATE,
+        not_after=start + durations.root,
+        key=key_spec(seen.authority.spec.self_signed.private_key),
+    )
+
+
+def _recorded(authority: CertificateAuthority) -> str:
+    """Fingerprint of the root key that the authority is known by; "" before it has one."""
+    return next((key.fingerprint for key in authority.status.keys if key.role == "active"), "")
+
+
+def _foreign(seen: Observed, secret: KeySecret) -> Violation | None:
+    """A Secret of that name without our mark is somebody else's: not used, not touched."""
+    if secret.view.labels.get(AUTHORITY) == seen.authority.metadata.name:
+        return None
+    return Violation(
+        Reason.SECRET_NOT_OWNED,
+        f'Secret "{secret.name}" in namespace {seen.namespace} lacks the label '
+        f"{AUTHORITY}={seen.authority.metadata.name}: if it holds this authority's key, add the label; "
+        "if not, delete it or move it away",
+    )
+
+
+def _read(secret: KeySecret) -> Credential | Violation:
+    data = secret.contents.data
+    try:
+        return check_credential(data.get("tls.crt", b""), data.get("tls.key", b""))
+    except CredentialBroken as broken:
+        return Violation(
+            Reason.KEY_BROKEN,
+            f'Secret "{secret.name}" cannot be used: {broken}. Restore it from a backup; nothing is signed meanwhile',
+        )
+
+
+def _root_unusable(seen: Observed, root: Credential) -> Violation | None:
+    recorded, found = _recorded(seen.authority), key_fingerprint(root.leaf.certificate)
+    if recorded and recorded != found:
+        return Violation(
+            Reason.KEY_REPLACED,
+            f'Secret "{seen.root_name}" holds the root key {found[:16]}..., but the authority is known by '
+            f"{recorded[:16]}...: restore the right Secret from a backup; nothing is signed meanwhile",
+        )
+    if not is_authority(root.leaf.certificate):
+        return Violation(
+            Reason.KEY_BROKEN, f'Secret "{seen.root_name}" holds a certificate that is not a CA: restore the right one'
+        )
+    if seen.now >= root.leaf.not_after:
+        return Violation(Reason.ROOT_EXPIRED, f"the root ended at {root.leaf.not_after:%Y-%m-%dT%H:%M:%SZ}")
+    return None
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether a certificate may sign others (RFC 5280 section 4.2.1.9)."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+def _intermediate(seen: Observed, root: Credential, durations: _Durations) -> Decision:
+    if seen.intermediate is not None:
+        found = _read(seen.intermediate)
+        if not isinstance(found, Violation) and _good_intermediate(seen, root, found):
+            rotation = rotation_time(found)
+            if seen.now < rotation:
+                return Keep(root, found, rotation)
+    start = seen.now.replace(microsecond=0)
+    return CreateIntermediate(
+        root=root,
+        common_name=_common_name(seen.authority, "Intermediate", start),
+        not_before=max(start - _BACKDATE, root.leaf.not_before),
+        not_after=min(start + durations.intermediate, root.leaf.not_after),
+        key=key_spec(seen.authority.spec.self_signed.private_key),
+        replaced=seen.intermediate.view if seen.intermediate else None,
+    )
+
+
+def rotation_time(intermediate: Credential) -> datetime:
+    """When the next intermediate is made: at half of its life.
+
+    The other half is for its leaves, none of which outlives it, and for an operator that is away.
+    """
+    leaf = intermediate.leaf
+    return (leaf.not_before + (leaf.not_after - leaf.not_before) / 2).replace(microsecond=0)
+
+
+def _good_intermediate(seen: Observed, root: Credential, found: Credential) -> bool:
+    certificate = found.leaf.certificate
+    try:
+        certificate.verify_directly_issued_by(root.leaf.certificate)
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, it is replaced
+        return False
+    wanted = key_spec(seen.authority.spec.self_signed.private_key)
+    return is_authority(certificate) and found.key == wanted and seen.now < found.leaf.not_after
+
+
+def _common_name(authority: CertificateAuthority, what: str, start: datetime) -> str:
+    """A name that says what it is and that no other key of ours has, so that openssl's output can be told apart."""
+    tail = f" {what} {start:%Y%m%d%H%M%S}"
+    return f"Mintls {authority.metadata.name}"[: _NAME_LIMIT - len(tail)] + tail
+
+
+# --- the conclusion ---
+
+
+def conclude(seen: Observed, decision: Blocked | Keep) -> Conclusion:
+    """Status and next look, once nothing is left to create."""
+    if isinstance(decision, Blocked):
+        violation = decision.violation
+        return Conclusion(
+            _status(seen, seen.authority.status, conds.stalled(violation.reason, violation.message)),
+            None,
+            _warn_once(seen, violation),
+        )
+    return Conclusion(_good_status(seen, decision), decision.rotation)
+
+
+def failed(seen: Observed, violation: Violation, attempt: int) -> Conclusion:
+    """Status and next look after a write failed, with growing waits."""
+    status = _status(seen, seen.authority.status, conds.waiting(violation.reason, violation.message))
+    again = seen.now + backoff(attempt + 1, seen.authority.metadata.uid)
+    return Conclusion(status, again, _warn_once(seen, violation))
+
+
+def _good_status(seen: Observed, kept: Keep) -> CertificateAuthorityStatus:
+    root, intermediate = kept.root.leaf, kept.intermediate.leaf
+    key = AuthorityKey(
+        role="active",
+        fingerprint=key_fingerprint(root.certificate),
+        not_after=root.not_after,
+        certificate=_pem(root.certificate),
+        intermediate=_pem(intermediate.certificate),
+        intermediate_not_after=intermediate.not_after,
+    )
+    base = CertificateAuthorityStatus(keys=(key,), next_rotation_time=kept.rotation)
+    return _status(seen, base, conds.ready(Reason.AVAILABLE, "root and intermediate are there and can sign"))
+
+
+def _status(
+    seen: Observed, base: CertificateAuthorityStatus, findings: tuple[conds.Finding, ...]
+) -> CertificateAuthorityStatus:
+    meta = seen.authority.metadata
+    return CertificateAuthorityStatus(
+        observed_generation=meta.generation,
+        conditions=conds.conditions(
+            seen.authority.status.conditions, findings, generation=meta.generation, now=seen.now
+        ),
+        keys=base.keys,
+        next_rotation_time=base.next_rotation_time,
+    )
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def _warn_once(seen: Observed, violation: Violation) -> Announcement | None:
+    before = conds.find(seen.authority.status.conditions, "Ready")
+    if before is not None and before.reason == violation.reason:
+        return None
+    return Announcement(warning=True, reason=violation.reason, message=violation.message)
+
+
+def secret_labels(authority: str) -> dict[str, str]:
+    """Labels of the Secrets of an authority."""
+    return {"app.kubernetes.io/managed-by": "mintls", COMPONENT: "authority", AUTHORITY: authority}

@@ -1,0 +1,331 @@
+"""Is the credential in a Secret the one that is wanted? An ordered chain of named checks, for clients and issuer."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Literal
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from mintls.core.pki.certificate import CertificateFacts
+from mintls.core.pki.credential import Credential, check_credential
+from mintls.core.pki.errors import CredentialBroken
+from mintls.core.pki.keys import KeySpec
+from mintls.core.pki.names import NormalizedName, SubjectName, normalize
+from mintls.core.schedule import renewal_time
+from mintls.reconcile.reasons import Reason
+
+MANAGED_BY = ("app.kubernetes.io/managed-by", "mintls")
+COMPONENT = "mintls.dev/component"
+CERTIFICATE_DIGEST = "mintls.dev/certificate-digest"
+CONTENTS_DIGEST = "mintls.dev/contents-digest"
+REVISION = "mintls.dev/revision"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityView:
+    """What others need to know of a CertificateAuthority. Nothing in it is secret.
+
+    Attributes:
+        name: Its name.
+        problem: Why it cannot sign at present; "" if it can.
+        fingerprint: Fingerprint of the active root key.
+        root: The active root.
+        bundle: The roots that are trusted, as PEM.
+        signs_until: End of the signing certificate's validity, which no leaf may outlive.
+        min_duration: The shortest leaf.
+        max_duration: The longest leaf.
+        backdate: How far a leaf's start lies in the past.
+    """
+
+    name: str
+    problem: str = ""
+    fingerprint: str = ""
+    root: x509.Certificate | None = None
+    bundle: str = ""
+    signs_until: datetime | None = None
+    min_duration: timedelta = timedelta(minutes=1)
+    max_duration: timedelta = timedelta(days=7)
+    backdate: timedelta = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The credential that there should be.
+
+    Attributes:
+        subject: The subject DN as an RFC 4514 string; "" for an empty subject.
+        names: The subject alternative names.
+        usage: Extended key usage.
+        key: Algorithm and size of the key.
+        duration: Lifetime.
+        renew_before: How long before the end it is renewed; ``None`` for a third of the actual lifetime.
+        files: What stands in the Secret beside certificate and key, by file name.
+        authority: Who signs.
+    """
+
+    subject: SubjectName | None
+    names: tuple[SubjectName, ...]
+    usage: Literal["client", "server"]
+    key: KeySpec
+    duration: timedelta
+    renew_before: timedelta | None
+    files: Mapping[str, str]
+    authority: AuthorityView
+
+    @property
+    def certificate_digest(self) -> str:
+        """Changes when another certificate is wanted."""
+        names = sorted((name.kind, name.value) for name in (*self.names, *((self.subject,) if self.subject else ())))
+        wanted = (names, self.usage, self.key.algorithm, self.key.size, self.duration.total_seconds())
+        return _digest((*wanted, self.authority.fingerprint))
+
+    @property
+    def contents_digest(self) -> str:
+        """Changes when other files are wanted beside the certificate."""
+        return _digest(sorted(self.files.items()))
+
+    def normalized_names(self) -> frozenset[NormalizedName]:
+        """All names that the leaf has to carry, no more and no fewer.
+
+        Raises:
+            InvalidName: A name is none.
+        """
+        return frozenset(normalize(name) for name in (*self.names, *((self.subject,) if self.subject else ())))
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(value)).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class SecretView:
+    """A Secret's metadata.
+
+    Attributes:
+        uid: Its uid.
+        resource_version: Its version.
+        controller: uid of the owner that controls it; "" if none does.
+        labels: Its labels.
+        annotations: Its annotations.
+    """
+
+    uid: str
+    resource_version: str
+    controller: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A Secret's data, decoded. Never shown: one of the values is a private key."""
+
+    data: Mapping[str, bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """From when to when the certificate is valid, and when it is renewed."""
+
+    not_before: datetime
+    not_after: datetime
+    renewal_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that the checks look at.
+
+    Attributes:
+        wanted: The credential that there should be.
+        secret: The Secret's metadata; ``None`` if there is no Secret.
+        contents: Its data, if it was read; ``None`` if it is the version that was found whole before.
+        credential: Certificate and key from ``contents``, or why they are none.
+        validity: Validity of the certificate in the Secret; ``None`` if unknown.
+        now: The time.
+    """
+
+    wanted: Wanted
+    secret: SecretView | None
+    contents: Contents | None
+    credential: Credential | CredentialBroken | None
+    validity: Validity | None
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A check that failed: its reason for programs, its message for people."""
+
+    reason: Reason
+    message: str
+
+
+def situation(
+    wanted: Wanted,
+    *,
+    secret: SecretView | None,
+    contents: Contents | None,
+    remembered: Validity | None,
+    uid: str,
+    now: datetime,
+) -> Situation:
+    """Read the credential once and put together what the checks look at.
+
+    Args:
+        wanted: The credential that there should be.
+        secret: The Secret's metadata.
+        contents: Its data, if it was read.
+        remembered: The validity that was found when it was read before.
+        uid: uid of the object that the renewal time is spread by.
+        now: The time.
+    """
+    if contents is None:
+        return Situation(wanted, secret, None, None, remembered, now)
+    try:
+        credential = check_credential(contents.data.get("tls.crt", b""), contents.data.get("tls.key", b""))
+    except CredentialBroken as broken:
+        return Situation(wanted, secret, contents, broken, None, now)
+    return Situation(wanted, secret, contents, credential, validity_of(credential.leaf, wanted, uid), now)
+
+
+def validity_of(leaf: CertificateFacts, wanted: Wanted, uid: str) -> Validity:
+    """Validity and renewal time of a certificate."""
+    due = renewal_time(leaf.not_before, leaf.not_after, wanted.renew_before, uid)
+    return Validity(leaf.not_before, leaf.not_after, due)
+
+
+# --- checks, in the order in which they are made ---
+
+
+def _secret_missing(now: Situation) -> Violation | None:
+    if now.secret is not None:
+        return None
+    return Violation(Reason.SECRET_MISSING, "the Secret does not exist")
+
+
+def _secret_incomplete(now: Situation) -> Violation | None:
+    if now.contents is None:
+        return None
+    missing = [name for name in ("tls.crt", "tls.key") if not now.contents.data.get(name)]
+    if not missing:
+        return None
+    return Violation(Reason.SECRET_INCOMPLETE, f"the Secret lacks {' and '.join(missing)}")
+
+
+def _credential_broken(now: Situation) -> Violation | None:
+    if not isinstance(now.credential, CredentialBroken):
+        return None
+    return Violation(Reason.CREDENTIAL_BROKEN, f"the credential in the Secret cannot be used: {now.credential}")
+
+
+def _authority_changed(now: Situation) -> Violation | None:
+    root = now.wanted.authority.root
+    if not isinstance(now.credential, Credential) or root is None:
+        return None
+    path = (now.credential.leaf.certificate, *now.credential.chain, root)
+    if all(_signed_by(child, parent) for child, parent in pairwise(path)):
+        return None
+    return Violation(
+        Reason.AUTHORITY_CHANGED,
+        f'the certificate was not signed under the current root of CertificateAuthority "{now.wanted.authority.name}"',
+    )
+
+
+def _signed_by(child: x509.Certificate, parent: x509.Certificate) -> bool:
+    try:
+        child.verify_directly_issued_by(parent)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
+
+
+def _names_differ(now: Situation) -> Violation | None:
+    if not isinstance(now.credential, Credential):
+        return None
+    if now.credential.leaf.names == now.wanted.normalized_names():
+        return None
+    return Violation(Reason.NAMES_DIFFER, "the certificate does not carry exactly the names that are wanted now")
+
+
+def _key_differs(now: Situation) -> Violation | None:
+    if not isinstance(now.credential, Credential) or now.credential.key == now.wanted.key:
+        return None
+    key = now.wanted.key
+    return Violation(Reason.KEY_DIFFERS, f"the key is not {key.algorithm} of {key.size} bits")
+
+
+def _spec_changed(now: Situation) -> Violation | None:
+    if now.secret is None or now.secret.annotations.get(CERTIFICATE_DIGEST) == now.wanted.certificate_digest:
+        return None
+    return Violation(Reason.SPEC_CHANGED, "the certificate was issued for an earlier spec, client or authority")
+
+
+def _expired(now: Situation) -> Violation | None:
+    if now.validity is None or now.now < now.validity.not_after:
+        return None
+    return Violation(Reason.EXPIRED, f"the certificate ended at {_time(now.validity.not_after)}")
+
+
+def _renewal_due(now: Situation) -> Violation | None:
+    if now.validity is None or now.now < now.validity.renewal_time:
+        return None
+    return Violation(Reason.RENEWAL_DUE, f"the certificate ends at {_time(now.validity.not_after)}")
+
+
+def _contents_differ(now: Situation) -> Violation | None:
+    if now.contents is not None:
+        differing = [name for name, text in now.wanted.files.items() if now.contents.data.get(name) != text.encode()]
+        if differing:
+            return Violation(Reason.CONTENTS_DIFFER, f"the Secret needs another {', '.join(sorted(differing))}")
+    if now.secret is None or now.secret.annotations.get(CONTENTS_DIGEST) == now.wanted.contents_digest:
+        return None
+    return Violation(Reason.CONTENTS_DIFFER, "the files beside the certificate are of an earlier time")
+
+
+def _labels_missing(now: Situation) -> Violation | None:
+    name, value = MANAGED_BY
+    if now.secret is None or (now.secret.labels.get(name) == value and COMPONENT in now.secret.labels):
+        return None
+    return Violation(Reason.METADATA_DIFFERS, f"the Secret lacks the label {name}={value} or {COMPONENT}")
+
+
+type Check = Callable[[Situation], Violation | None]
+
+ISSUE_CHECKS: tuple[Check, ...] = (
+    _secret_missing,
+    _secret_incomplete,
+    _credential_broken,
+    _authority_changed,
+    _names_differ,
+    _key_differs,
+    _spec_changed,
+    _expired,
+    _renewal_due,
+)
+"""What makes a new certificate necessary."""
+
+REWRITE_CHECKS: tuple[Check, ...] = (_contents_differ, _labels_missing)
+"""What makes a new Secret necessary, with the same certificate in it."""
+
+
+def first_violation(checks: tuple[Check, ...], now: Situation) -> Violation | None:
+    """The first check that fails, or ``None``."""
+    return next((violation for check in checks if (violation := check(now))), None)
+
+
+def leaf_validity(wanted: Wanted, now: datetime) -> tuple[datetime, datetime]:
+    """Start and end of a certificate made now: backdated, and never beyond the end of its CA."""
+    start = now.replace(microsecond=0)
+    until = start + wanted.duration
+    limit = wanted.authority.signs_until
+    return start - wanted.authority.backdate, min(until, limit) if limit else until
+
+
+def _time(when: datetime) -> str:
+    return f"{when:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,239 @@
+"""OAuthClient: is it allowed, is it known to the issuer, and what to say of it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+
+from mintls.api.v1alpha1.oauthclient import Identity, OAuthClient, OAuthClientStatus
+from mintls.core.oauth.claims import Contest
+from mintls.core.oauth.registration import Registration
+from mintls.reconcile import conditions as conds
+from mintls.reconcile.announcement import Announcement
+from mintls.reconcile.conditions import Finding
+from mintls.reconcile.credential import Violation
+from mintls.reconcile.installation import Installation
+from mintls.reconcile.reasons import Reason
+
+QUIET = 5
+"""So many unsuccessful questions in a row are normal while a change travels to the issuer, and worth no write."""
+
+_FIRST_WAIT = timedelta(milliseconds=50)
+_LONGEST_WAIT = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that the decision depends on.
+
+    Attributes:
+        client: The object.
+        registration: Its effective registration; ``None`` if the spec cannot be read.
+        problem: Why the client may not be registered as it is; "" if it may.
+        contest: Which of its claims another client holds.
+        missing_authorities: Names in ``spec.authorities`` that do not exist.
+        installation: Names and addresses of the installation.
+        now: The time.
+    """
+
+    client: OAuthClient
+    registration: Registration | None
+    problem: str
+    contest: Contest | None
+    missing_authorities: tuple[str, ...]
+    installation: Installation
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The client is not registered before something changes."""
+
+    violation: Violation
+    stalled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Every ready replica has to be asked whether it knows the client as it is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """It was seen registered at this generation."""
+
+
+type Decision = Blocked | Ask | Keep
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one replica of the issuer said.
+
+    Attributes:
+        replica: Its address.
+        uid: uid of the OAuthClient that it knows; "" if it knows none.
+        generation: Generation of it; 0 if it knows none.
+        problem: Why it gave no answer; "" if it did.
+    """
+
+    replica: str
+    uid: str = ""
+    generation: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What to say, and when to look again."""
+
+    status: OAuthClientStatus
+    look_again: datetime | None = None
+    announcement: Announcement | None = None
+
+
+def decide(seen: Observed) -> Decision:
+    """What to do now. A client that was seen registered at this generation is not asked about again."""
+    blocked = next((found for check in OBSTACLES if (found := check(seen))), None)
+    if blocked:
+        return blocked
+    status = seen.client.status
+    registered = conds.holds(status.conditions, "Registered")
+    current = status.observed_generation == seen.client.metadata.generation
+    return Keep() if registered and current else Ask()
+
+
+# --- obstacles, in the order in which they are looked for ---
+
+
+def _invalid_spec(seen: Observed) -> Blocked | None:
+    if seen.registration is not None:
+        return None
+    return Blocked(Violation(Reason.INVALID_SPEC, f"the spec cannot be read: {seen.problem}"), stalled=True)
+
+
+def _identity_not_allowed(seen: Observed) -> Blocked | None:
+    return Blocked(Violation(Reason.IDENTITY_NOT_ALLOWED, seen.problem), stalled=True) if seen.problem else None
+
+
+def _taken(seen: Observed) -> Blocked | None:
+    if seen.contest is None or seen.registration is None:
+        return None
+    namespace, name = seen.contest.holder
+    # The holder is named only to those who could see it anyway: a name of another namespace is nobody's business.
+    holder = f'OAuthClient "{name}"' if namespace == seen.registration.namespace else "a client of another namespace"
+    if seen.contest.what == "clientID":
+        message = f'clientID "{seen.registration.client_id}" is held by {holder}, created earlier: choose another one'
+        return Blocked(Violation(Reason.CLIENT_ID_TAKEN, message), stalled=True)
+    subject = seen.registration.subject
+    message = f'{subject.kind} "{subject.value}" is held by {holder}, created earlier: choose another identity'
+    return Blocked(Violation(Reason.IDENTITY_TAKEN, message), stalled=True)
+
+
+def _authority_not_found(seen: Observed) -> Blocked | None:
+    if not seen.missing_authorities:
+        return None
+    names = ", ".join(f'"{name}"' for name in seen.missing_authorities)
+    message = f"there is no CertificateAuthority {names}: create it, or correct spec.authorities"
+    return Blocked(Violation(Reason.AUTHORITY_NOT_FOUND, message), stalled=False)
+
+
+OBSTACLES = (_invalid_spec, _identity_not_allowed, _taken, _authority_not_found)
+
+
+# --- the conclusion ---
+
+
+def conclude(seen: Observed, decision: Decision, answers: tuple[Answer, ...] = (), attempt: int = 0) -> Conclusion:
+    """Status, next look and event.
+
+    Args:
+        seen: What was observed.
+        decision: What was decided of it.
+        answers: What each ready replica said, if it was asked.
+        attempt: How many times in a row it was asked before without success.
+    """
+    match decision:
+        case Blocked():
+            return _conclude_blocked(seen, decision)
+        case Keep():
+            return Conclusion(_status(seen, _registered(seen)))
+        case Ask():
+            return _conclude_asked(seen, answers, attempt)
+
+
+def _conclude_blocked(seen: Observed, blocked: Blocked) -> Conclusion:
+    violation = blocked.violation
+    findings = [*(conds.stalled if blocked.stalled else conds.waiting)(violation.reason, violation.message)]
+    if violation.reason in {Reason.CLIENT_ID_TAKEN, Reason.IDENTITY_TAKEN}:
+        findings.append(Finding("Conflict", status=True, reason=violation.reason, message=violation.message))
+    findings.append(Finding("Registered", status=False, reason=violation.reason, message=violation.message))
+    return Conclusion(_status(seen, tuple(findings)), None, _warn_once(seen, violation))
+
+
+def _conclude_asked(seen: Observed, answers: tuple[Answer, ...], attempt: int) -> Conclusion:
+    violation = _not_registered(seen, answers)
+    if violation is None:
+        return Conclusion(_status(seen, _registered(seen)))
+    look_again = seen.now + min(_FIRST_WAIT * 2 ** min(attempt, 16), _LONGEST_WAIT)
+    if attempt < QUIET:
+        return Conclusion(seen.client.status, look_again)
+    findings = (
+        *conds.waiting(violation.reason, violation.message),
+        Finding("Registered", status=False, reason=violation.reason, message=violation.message),
+    )
+    return Conclusion(_status(seen, findings), look_again, _warn_once(seen, violation))
+
+
+def _not_registered(seen: Observed, answers: tuple[Answer, ...]) -> Violation | None:
+    if not answers:
+        return Violation(
+            Reason.NO_ISSUER_READY,
+            "no replica of the token issuer is ready: look at its pods, and at the operator's log for their addresses",
+        )
+    meta = seen.client.metadata
+    behind = [a for a in answers if a.problem or (a.uid, a.generation) != (meta.uid, meta.generation)]
+    if not behind:
+        return None
+    first = behind[0]
+    what = first.problem or (f"it knows generation {first.generation}" if first.uid else "it does not know the client")
+    return Violation(
+        Reason.WAITING_FOR_ISSUER,
+        f"{len(answers) - len(behind)} of {len(answers)} issuer replicas know generation {meta.generation}; "
+        f"{first.replica}: {what}",
+    )
+
+
+def _registered(seen: Observed) -> tuple[Finding, ...]:
+    registered = "every ready issuer replica knows the client"
+    ready = "every request is refused while spec.suspended is true" if seen.client.spec.suspended else registered
+    reason = "Suspended" if seen.client.spec.suspended else Reason.REGISTERED
+    return (
+        *conds.ready(reason, ready),
+        Finding("Registered", status=True, reason=Reason.REGISTERED, message=registered),
+    )
+
+
+def _status(seen: Observed, findings: tuple[Finding, ...]) -> OAuthClientStatus:
+    generation = seen.client.metadata.generation
+    conditions = conds.conditions(seen.client.status.conditions, findings, generation=generation, now=seen.now)
+    registration = seen.registration
+    if registration is None:
+        return msgspec.structs.replace(seen.client.status, observed_generation=generation, conditions=conditions)
+    return OAuthClientStatus(
+        observed_generation=generation,
+        conditions=conditions,
+        client_id=registration.client_id,
+        identity=Identity(type=registration.subject.kind, value=registration.subject.value),
+        scopes=registration.scopes,
+        issuer=seen.installation.issuer_url,
+        token_endpoint=seen.installation.token_endpoint,
+    )
+
+
+def _warn_once(seen: Observed, violation: Violation) -> Announcement | None:
+    """An event when the object begins to say this, not each time that it is seen again."""
+    before = conds.find(seen.client.status.conditions, "Ready")
+    if before is not None and before.reason == violation.reason:
+        return None
+    return Announcement(warning=True, reason=violation.reason, message=violation.message)

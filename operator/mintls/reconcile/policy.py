@@ -1,0 +1,95 @@
+"""Which names a namespace may have. Closed by default: the client's own identity and the namespace's own Services."""
+
+from mintls.core.oauth.registration import Registration
+from mintls.core.pki.names import InvalidName, SubjectKind, SubjectName, normalize
+from mintls.reconcile.installation import Installation
+
+
+def foreign_identity(registration: Registration, installation: Installation) -> str | None:
+    """Why a client may not have its identity; ``None`` if it may.
+
+    Names in the trust domain and in the cluster's DNS say which namespace they belong to, so a client of another
+    namespace cannot have them, whoever comes first. All other names go to whoever claims them first (``claims``).
+    """
+    subject, namespace = registration.subject, registration.namespace
+    try:
+        normalized = normalize(subject)
+    except InvalidName as invalid:
+        return f"{subject.kind} {subject.value!r} cannot be used: {invalid}"
+    if subject.kind == SubjectKind.SAN_URI:
+        return _foreign_spiffe_id(str(normalized.value), namespace, registration.name, installation)
+    if subject.kind == SubjectKind.SAN_DNS:
+        return _foreign_service_name(str(normalized.value), namespace, installation)
+    return None
+
+
+def _foreign_spiffe_id(uri: str, namespace: str, name: str, installation: Installation) -> str | None:
+    domain = f"spiffe://{installation.trust_domain.lower()}"
+    if uri != domain and not uri.startswith((f"{domain}/", f"{domain}?", f"{domain}#")):
+        return None
+    own = f"{domain}/ns/{namespace}/client/{name}"
+    if uri == own:
+        return None
+    return (
+        f"sanURI {uri} is in the trust domain of this installation, where this client's identity is {own}: "
+        "leave tlsClientAuth out to use that, or take a URI of another trust domain"
+    )
+
+
+def _foreign_service_name(name: str, namespace: str, installation: Installation) -> str | None:
+    if not is_service_name(name, installation.cluster_domain) or is_own_service_name(
+        name, namespace, installation.cluster_domain
+    ):
+        return None
+    return (
+        f"sanDNS {name} is a name of the cluster's DNS outside of namespace {namespace}: "
+        f"use a name such as <service>.{namespace}.svc"
+    )
+
+
+def is_service_name(name: str, cluster_domain: str) -> bool:
+    """Whether the name belongs to the cluster's DNS (Kubernetes DNS specification section 2)."""
+    lowered = name.lower()
+    return lowered == "svc" or lowered.endswith((".svc", f".{cluster_domain.lower()}"))
+
+
+def is_own_service_name(name: str, namespace: str, cluster_domain: str) -> bool:
+    """Whether the name is one of the namespace's Services: ``<name>.<namespace>.svc[.<cluster domain>]``."""
+    lowered = name.lower()
+    return lowered.endswith((f".{namespace}.svc", f".{namespace}.svc.{cluster_domain.lower()}"))
+
+
+def foreign_dns_name(names: tuple[str, ...], namespace: str, installation: Installation) -> str | None:
+    """Why a ClientCertificate may not have its ``dnsNames``; ``None`` if it may."""
+    foreign = [name for name in names if not is_own_service_name(name, namespace, installation.cluster_domain)]
+    if not foreign:
+        return None
+    return (
+        f"dnsNames {', '.join(foreign)}: only names of Services of namespace {namespace} are allowed, "
+        f"such as <service>.{namespace}.svc"
+    )
+
+
+def leaf_names(
+    registration: Registration, dns_names: tuple[str, ...], installation: Installation
+) -> tuple[SubjectName | None, tuple[SubjectName, ...]]:
+    """Subject and alternative names of a client's leaf.
+
+    The subject is empty unless it is the client's registered identity: a subject that merely looks nice could be the
+    identity of another client. The client's SPIFFE ID is always among the alternative names, so that each leaf says
+    whose it is.
+    """
+    own = SubjectName(
+        SubjectKind.SAN_URI,
+        f"spiffe://{installation.trust_domain}/ns/{registration.namespace}/client/{registration.name}",
+    )
+    stated = registration.subject
+    services = tuple(SubjectName(SubjectKind.SAN_DNS, name) for name in dns_names)
+    if stated.kind == SubjectKind.SUBJECT_DN:
+        return stated, _distinct((own, *services))
+    return None, _distinct((stated, own, *services))
+
+
+def _distinct(names: tuple[SubjectName, ...]) -> tuple[SubjectName, ...]:
+    """Without those that are equal under the rules of their kind; the order is kept."""
+    return tuple({normalize(name): name for name in reversed(names)}.values())[::-1]
