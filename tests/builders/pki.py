@@ -203,6 +203,7 @@ def raw(
     san: Sequence[x509.GeneralName] = (x509.UniformResourceIdentifier(CLIENT_ID),),
     usages: Sequence[x509.ObjectIdentifier] | None = (ExtendedKeyUsageOID.CLIENT_AUTH,),
     ca: bool = False,
+    path_length: int | None = None,
     not_before: datetime = NOW - 5 * MINUTE,
     not_after: datetime = NOW + DAY,
     extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
@@ -214,7 +215,7 @@ def raw(
     """
     issuer_name = issuer.subject if isinstance(issuer, x509.Certificate) else issuer
     wanted: list[tuple[x509.ExtensionType, bool]] = [
-        (x509.BasicConstraints(ca=ca, path_length=None), True),
+        (x509.BasicConstraints(ca=ca, path_length=path_length), True),
         (_key_usage(ca=ca), True),
         (x509.SubjectKeyIdentifier.from_public_key(key), False),
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), False),
