@@ -8,7 +8,7 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from clusterlib import providers
@@ -106,24 +106,34 @@ def _up(arguments: argparse.Namespace, progress: Progress) -> int:
 
 
 def _down(arguments: argparse.Namespace, progress: Progress) -> int:
-    names = [folder.name for folder in recorded_clusters()] if arguments.all else [arguments.name]
-    for name in names:
+    def take_down(name: str) -> int:
         provider, _ = providers.provider_for(name, asked=_asked(arguments), progress=progress)
         done = provider.down(name)
         progress.say(f"cluster {name}: {'stopped and removed' if done else 'nothing to take down'}")
-    if not names:
-        progress.say("no cluster to take down")
-    return 0
+        return 0
+
+    return _for_each(arguments, take_down)
 
 
 def _status(arguments: argparse.Namespace, progress: Progress) -> int:
+    def tell(name: str) -> int:
+        provider, _ = providers.provider_for(name, asked=_asked(arguments), progress=progress)
+        return _print_status(provider.status(name))
+
+    return _for_each(arguments, tell)
+
+
+def _for_each(arguments: argparse.Namespace, act: Callable[[str], int]) -> int:
+    """Act on the one cluster, or with --all on each: there, an error does not keep the others from their turn."""
     if not arguments.all:
-        provider, _ = providers.provider_for(arguments.name, asked=arguments.provider, progress=progress)
-        return _print_status(provider.status(arguments.name))
+        return act(arguments.name)
     worst = 0
     for folder in recorded_clusters():
-        provider, _ = providers.provider_for(folder.name, asked=providers.AUTO, progress=progress)
-        worst = max(worst, _print_status(provider.status(folder.name)))
+        try:
+            worst = max(worst, act(folder.name))
+        except ClusterError as error:
+            print(f"hack/cluster: {error}", file=sys.stderr)
+            worst = max(worst, 1)
     return worst
 
 

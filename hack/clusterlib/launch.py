@@ -37,11 +37,12 @@ class Launcher:
     folder: ClusterDir
     record: Record
     progress: Progress
+    components: tuple[Component, ...] = COMPONENTS
 
     def start(self) -> None:
         """Start all parts, one after the other, and wait for each; raises StartError, and then nothing runs."""
         try:
-            for component in COMPONENTS:
+            for component in self.components:
                 self._start(component)
             self._update(self.record.became_ready())
         except BaseException:

@@ -1,0 +1,109 @@
+import io
+import stat
+from pathlib import Path
+
+import pytest
+
+from clusterlib import cli, record
+from clusterlib.cli import duration, main
+from clusterlib.cluster import Cluster
+from clusterlib.errors import KubectlError
+from clusterlib.paths import MODULE_DIR, ClusterDir
+from clusterlib.progress import Progress
+from clusterlib.record import Record
+
+pytestmark = pytest.mark.usefixtures("state_home")
+
+
+@pytest.fixture(autouse=True)
+def signals_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command takes over signals; within pytest they stay pytest's."""
+    monkeypatch.setattr(cli, "_turn_signals_into_interrupts", lambda: None)
+
+
+def test_the_entry_is_executable() -> None:
+    assert (MODULE_DIR.parent / "cluster").stat().st_mode & stat.S_IXUSR
+
+
+def test_status_of_nothing_is_absent(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "--provider", "embedded"]) == 3
+    assert capsys.readouterr().out == "cluster default: absent (embedded)\n"
+
+
+def test_status_of_a_crashed_one_says_how_to_heal_it(folder: ClusterDir, capsys: pytest.CaptureFixture[str]) -> None:
+    record.save(folder, Record("here", "embedded", ready=True, kubernetes="v1.35.4", pids={"etcd": 4194305}))
+    assert main(["status", "--name", "here"]) == 3
+    written = capsys.readouterr().out
+    assert "cluster here: stopped (embedded, Kubernetes v1.35.4)" in written
+    assert "`hack/cluster up --name here` starts it again" in written
+
+
+def test_an_error_is_one_text_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["kubeconfig", "--name", "here", "--provider", "embedded"]) == 1
+    written = capsys.readouterr()
+    assert written.err == "hack/cluster: cluster here is not up: run `hack/cluster up --name here`.\n"
+    assert written.out == ""
+
+
+def test_kubeconfig_is_a_path_or_its_content(folder: ClusterDir, capsys: pytest.CaptureFixture[str]) -> None:
+    record.save(folder, Record("here", "embedded", ready=True))
+    folder.kubeconfig.write_text("kind: Config\n")
+    main(["kubeconfig", "--name", "here"])
+    assert capsys.readouterr().out == f"{folder.kubeconfig}\n"
+    main(["kubeconfig", "--name", "here", "--raw"])
+    assert capsys.readouterr().out == "kind: Config\n"
+
+
+def test_kubectl_path_is_the_one_that_was_built(folder: ClusterDir, capsys: pytest.CaptureFixture[str]) -> None:
+    record.save(folder, Record("here", "embedded", ready=True, binaries="/built"))
+    main(["kubectl-path", "--name", "here"])
+    assert capsys.readouterr().out == "/built/kubectl\n"
+
+
+def test_down_of_all_takes_each_by_what_it_was_made_with(folder: ClusterDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    record.save(folder, Record("here", "embedded"))
+    monkeypatch.setenv("MINTLS_CLUSTER_PROVIDER", "existing")
+    assert main(["down", "--all"]) == 0
+    assert not folder.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59.9, "59 s"), (60, "1 min 0 s"), (3661, "1 h 1 min"), (90000, "1 d 1 h")]
+)
+def test_durations_are_said_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_kubectl_that_fails_says_what_it_wrote(tmp_path: Path) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text('#!/bin/sh\necho "no such thing ($KUBECONFIG)" >&2\nexit 1\n')
+    kubectl.chmod(0o755)
+    with pytest.raises(
+        KubectlError, match=r"`kubectl get x` on cluster here ended with status 1: no such thing \(/k\)"
+    ):
+        Cluster("here", "embedded", Path("/k"), kubectl).kubectl("get", "x")
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_a_step_is_overwritten_by_what_comes_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clusterlib.progress._TERMINAL_INTERVAL", 0.0)
+    stream = Terminal()
+    progress = Progress(stream)
+    progress.step("123")
+    progress.step("4")
+    progress.say("done")
+    assert stream.getvalue() == "\r123\r4  \r \rdone\n"
+
+
+def test_in_a_log_steps_are_rare() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream)
+    progress.say("building")
+    progress.step("1 s")
+    assert stream.getvalue() == "building\n"
