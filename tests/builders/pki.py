@@ -211,7 +211,8 @@ def raw(
 ) -> x509.Certificate:
     """Any certificate, checked by nobody: a proper leaf except for what the caller changes.
 
-    ``extensions`` are added with their criticality; ``leave_out`` names types that would else be there.
+    ``extensions`` are added with their criticality; ``leave_out`` names types that would else be there, so that one
+    given in ``extensions`` takes their place.
     """
     issuer_name = issuer.subject if isinstance(issuer, x509.Certificate) else issuer
     wanted: list[tuple[x509.ExtensionType, bool]] = [
@@ -233,9 +234,9 @@ def raw(
         .not_valid_before(not_before)
         .not_valid_after(not_after)
     )
-    for extension, critical in [*wanted, *extensions]:
-        if not isinstance(extension, tuple(leave_out)):
-            builder = builder.add_extension(extension, critical=critical)
+    kept = [(extension, critical) for extension, critical in wanted if not isinstance(extension, tuple(leave_out))]
+    for extension, critical in [*kept, *extensions]:
+        builder = builder.add_extension(extension, critical=critical)
     algorithm = None if isinstance(issuer_key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
     return builder.sign(issuer_key, algorithm)
 
@@ -245,6 +246,42 @@ def raw_client(issued_by: Authority, **changes: object) -> Leaf:
     key = ec_key()
     signer = issued_by.signer
     return Leaf(raw(key.public_key(), signer.certificate, signer.key, **changes), key, signer.chain)  # type: ignore[arg-type] # raw() says what may be changed
+
+
+def forged_client(victim: Authority) -> Leaf:
+    """A client's leaf that names a foreign authority in every way but the signature: names, key identifiers."""
+    impostor_key, key = ec_key(), ec_key()
+    real = victim.intermediate
+    intermediate = raw(
+        impostor_key.public_key(),
+        victim.root,
+        ec_key(),
+        subject=real.subject,
+        san=(),
+        usages=None,
+        ca=True,
+        path_length=0,
+        leave_out=(x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier),
+        extensions=[(identifier, False) for identifier in _key_identifiers(real)],
+    )
+    # The leaf names the intermediate by the victim's key identifier.
+    identifier = real.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    leaf = raw(
+        key.public_key(),
+        intermediate,
+        impostor_key,
+        leave_out=(x509.AuthorityKeyIdentifier,),
+        extensions=[(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), False)],
+    )
+    return Leaf(leaf, key, (intermediate,))
+
+
+def _key_identifiers(certificate: x509.Certificate) -> tuple[x509.ExtensionType, ...]:
+    extensions = certificate.extensions
+    return (
+        extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value,
+        extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value,
+    )
 
 
 def _profile(usage: str, san: Sequence[SubjectName], subject: str, begin: datetime, end: datetime) -> LeafProfile:

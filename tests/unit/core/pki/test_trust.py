@@ -115,6 +115,10 @@ def test_an_impostor_that_sends_the_real_intermediate_is_refused() -> None:
     _refused(mixed, PathProblem.UNTRUSTED)
 
 
+def test_an_impostor_that_copies_names_and_key_identifiers_is_refused() -> None:
+    _refused(pki.forged_client(AUTHORITY), PathProblem.UNTRUSTED)
+
+
 def test_two_roots_of_one_name_are_both_trusted_each_for_its_own() -> None:
     both = TrustAnchors((IMPOSTOR.root, AUTHORITY.root))
     for authority in (AUTHORITY, IMPOSTOR):
