@@ -20,7 +20,7 @@ def configure_logging(verbosity: int) -> None:
         rename_fields={"asctime": "time", "levelname": "level", "name": "logger", "name_": "name"},
         datefmt="%Y-%m-%dT%H:%M:%SZ",
     )
-    formatter.converter = time.gmtime  # type: ignore[assignment]  # typeshed wants a bound method
+    formatter.converter = time.gmtime
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     root = logging.getLogger()
