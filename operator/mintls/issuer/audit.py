@@ -10,11 +10,12 @@ type WriteLine = Callable[[bytes], None]
 """Takes one line with its line feed."""
 
 
-class Trail(msgspec.Struct, omit_defaults=True, rename="camel", kw_only=True):
+class Trail(msgspec.Struct, tag_field="event", tag="audit", omit_defaults=True, rename="camel", kw_only=True):
     """What is known of one request so far; each step adds what it learns, so that a refusal says how far it came.
 
+    On the wire it begins with ``"event":"audit"``, which tells it from other log lines.
+
     Attributes:
-        event: Tells audit lines from other log lines.
         time: When the request came.
         request_id: ``X-Request-ID`` of the answer.
         endpoint: Which endpoint.
@@ -33,7 +34,6 @@ class Trail(msgspec.Struct, omit_defaults=True, rename="camel", kw_only=True):
         active: What introspection said.
     """
 
-    event: str = msgspec.field(default="audit")
     time: datetime
     request_id: str
     endpoint: str

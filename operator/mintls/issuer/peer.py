@@ -4,7 +4,7 @@ import hashlib
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 from weakref import WeakKeyDictionary
 
 from cryptography import x509
@@ -21,8 +21,11 @@ _LONGEST_CHAIN = 8
 class Connection(Protocol):
     """What is needed of ``ssl.SSLObject``."""
 
+    def getpeercert(self, binary_form: Literal[True]) -> bytes | None:
+        """The peer's certificate in DER; ``None`` if it sent none."""
+
     def get_unverified_chain(self) -> Sequence[bytes]:
-        """The certificates that the peer sent, leaf first, in DER."""
+        """The certificates that the peer sent, leaf first, in DER. Fails if it sent none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,12 @@ class Peers:
             return None
         peer = self._by_connection.get(connection)
         if peer is None:
-            peer = self._read(connection.get_unverified_chain())
+            peer = self._read(_presented(connection))
             if peer is not None:
                 self._by_connection[connection] = peer
         return peer
 
-    def _read(self, chain: Sequence[bytes] | None) -> Peer | None:
+    def _read(self, chain: Sequence[bytes]) -> Peer | None:
         if not chain:
             return None
         key = _key(chain)
@@ -76,6 +79,15 @@ class Peers:
 def ssl_connection(ssl_object: object) -> Connection | None:
     """The connection's TLS state as aiohttp hands it over; ``None`` without TLS."""
     return ssl_object if isinstance(ssl_object, ssl.SSLObject) else None
+
+
+def _presented(connection: Connection) -> Sequence[bytes]:
+    """What the peer sent, leaf first, in DER; empty if it sent no certificate.
+
+    A resumed session knows the leaf, but not always the rest.
+    """
+    leaf = connection.getpeercert(True)  # noqa: FBT003 - as ssl has it
+    return [] if leaf is None else [leaf, *connection.get_unverified_chain()[1:]]
 
 
 def _key(chain: Sequence[bytes]) -> bytes:

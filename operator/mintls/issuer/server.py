@@ -218,7 +218,7 @@ def _request_id(request: web.Request) -> str:
 
 
 def _response(answer: Answer, request_id: str) -> web.Response:
-    headers = {**answer.headers, "Content-Type": answer.content_type, REQUEST_ID: request_id}
+    headers = {**answer.headers, "Content-Type": answer.content_type, REQUEST_ID: request_id, "Server": "mintls"}
     response = web.Response(status=answer.status, body=answer.body, headers=headers)
     if answer.closes:
         response.force_close()

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass, field
 
+from mintls.reconcile.installation import Installation
+
 # RFC 8414 section 2: https, no query, no fragment. No user, no space, no quote: the URL also stands in headers.
 _URL = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?")
 
@@ -51,6 +53,7 @@ class Settings:
         issuer_url: The issuer's identifier (``iss``), and the base of the endpoints that ask for no certificate.
         mtls_url: The base of the endpoints that ask for one.
         trust_domain: SPIFFE trust domain of the clients' default identities.
+        cluster_domain: DNS domain of the cluster.
         operator_namespace: Where the operator runs and keeps its Secrets.
         open_address: Listener that asks for no client certificate.
         mtls_address: Listener that asks for one.
@@ -64,6 +67,7 @@ class Settings:
     issuer_url: str
     mtls_url: str
     trust_domain: str = "cluster.local"
+    cluster_domain: str = "cluster.local"
     operator_namespace: str = "mintls-system"
     open_address: Address = Address("", 8443)
     mtls_address: Address = Address("", 9443)
@@ -79,6 +83,18 @@ class Settings:
                 )
 
     @property
+    def installation(self) -> Installation:
+        """The part that the operator is told, too."""
+        return Installation(
+            trust_domain=self.trust_domain,
+            cluster_domain=self.cluster_domain,
+            operator_namespace=self.operator_namespace,
+            issuer_url=self.issuer_url,
+            mtls_url=self.mtls_url,
+            issuer_names=(),
+        )
+
+    @property
     def operator_identity(self) -> str:
         """The SPIFFE ID in the operator's own client certificate."""
-        return f"spiffe://{self.trust_domain}/ns/{self.operator_namespace}/operator"
+        return self.installation.operator_id

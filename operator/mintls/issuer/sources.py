@@ -28,7 +28,7 @@ from mintls.issuer.settings import Settings
 from mintls.kube.client import ApiClient, Object
 from mintls.kube.informer import Change, Informer
 from mintls.kube.paths import CERTIFICATE_AUTHORITIES, OAUTH_CLIENTS, SECRETS
-from mintls.reconcile.registration import registration_of
+from mintls.reconcile.registration import RegistrationRefused, admit
 
 logger = logging.getLogger(__name__)
 
@@ -77,11 +77,14 @@ class Sources:
         """How the watches are, for the metrics."""
         return [_view(name, informer) for name, informer in self._informers.items()]
 
-    def _clients(self) -> Informer[Registration]:
-        def decode(item: Object) -> Registration:
-            return registration_of(msgspec.convert(item, OAuthClient), self._settings.trust_domain)
+    def _clients(self) -> Informer[Registration | None]:
+        def decode(item: Object) -> Registration | None:
+            try:
+                return admit(msgspec.convert(item, OAuthClient), self._settings.installation)
+            except RegistrationRefused:
+                return None  # the operator says so in the object's status
 
-        def take(change: Change[Registration]) -> None:
+        def take(change: Change[Registration | None]) -> None:
             if change.new is not None:
                 self._directory.put_client(change.new)
             else:
