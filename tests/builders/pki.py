@@ -23,7 +23,7 @@ from mintls.core.pki.certificate import CertificateFacts, encode_pem, facts
 from mintls.core.pki.dn import parse_dn
 from mintls.core.pki.keys import PrivateKey, PublicKey, encode_private_key
 from mintls.core.pki.names import SubjectKind, SubjectName, general_name
-from mintls.core.pki.profiles import EMPTY_NAME, IntermediateProfile, LeafProfile, RootProfile
+from mintls.core.pki.profiles import EMPTY_NAME, IntermediateProfile, LeafProfile, RootProfile, Usage
 from mintls.core.pki.signing import (
     CertificateAuthorityKey,
     serial_number,
@@ -284,9 +284,9 @@ def _key_identifiers(certificate: x509.Certificate) -> tuple[x509.ExtensionType,
     )
 
 
-def _profile(usage: str, san: Sequence[SubjectName], subject: str, begin: datetime, end: datetime) -> LeafProfile:
+def _profile(usage: Usage, san: Sequence[SubjectName], subject: str, begin: datetime, end: datetime) -> LeafProfile:
     name = parse_dn(subject) if subject else EMPTY_NAME
-    return LeafProfile(name, tuple(san), "client" if usage == "client" else "server", begin, end)
+    return LeafProfile(name, tuple(san), usage, begin, end)
 
 
 def _general(san: Sequence[SubjectName]) -> list[x509.GeneralName]:

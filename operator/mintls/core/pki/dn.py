@@ -172,7 +172,7 @@ def _parse_attribute(text: str, position: int) -> tuple[x509.NameAttribute[str |
     if text.startswith("#", start.end()):
         raise InvalidName(r"a value that begins with # is hexadecimal; write \# for the character itself")
     if text.startswith('"', start.end()):
-        raise InvalidName(r'a quoted value lacks its closing quote; write \" for the character itself')
+        raise InvalidName(r"a quoted value lacks its closing quote; write \" for the character itself")
     plain = _PLAIN.match(text, start.end())
     raw = plain[0] if plain else ""
     return _attribute(oid, _unescape(_strip_right(raw))), start.end() + len(raw)

@@ -125,10 +125,12 @@ def normalize_general_name(name: x509.GeneralName) -> NormalizedName | None:
 def general_name(subject: SubjectName) -> x509.GeneralName:
     """The entry of a subject alternative name extension that holds a name, as it was spelled.
 
+    Args:
+        subject: A name that :func:`normalize` takes; that is not checked again here.
+
     Raises:
-        InvalidName: As :func:`normalize`, and for a subjectDN, which is no alternative name.
+        InvalidName: For a subjectDN, which is no alternative name.
     """
-    normalize(subject)
     match subject.kind:
         case SubjectKind.SAN_DNS:
             return x509.DNSName(subject.value)

@@ -17,10 +17,8 @@ from mintls.core.pki.names import SubjectName
 EMPTY_NAME = x509.Name([])
 """An empty subject: the subject alternative name alone, then critical, says who it is (RFC 5280 section 4.1.2.6)."""
 
-ROOT_PATH_LENGTH = 1
-"""A root has room for one intermediate below it."""
-INTERMEDIATE_PATH_LENGTH = 0
-"""An intermediate signs leaves only."""
+type Usage = Literal["client", "server"]
+"""The side of a TLS connection that a leaf is for: its only extended key usage."""
 
 _SERIAL_BITS = 159
 
@@ -73,7 +71,7 @@ class LeafProfile:
 
     subject: x509.Name
     san: tuple[SubjectName, ...]
-    usage: Literal["client", "server"]
+    usage: Usage
     not_before: datetime
     not_after: datetime
 
@@ -108,6 +106,22 @@ def common_name(value: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, value)])
 
 
+def permitted_dns(trees: Iterable[str]) -> x509.NameConstraints:
+    """A nameConstraints extension that permits host names in the given trees only."""
+    return x509.NameConstraints(permitted_subtrees=[x509.DNSName(tree) for tree in trees], excluded_subtrees=None)
+
+
+def leaf_template(usage: Usage, *, is_rsa: bool) -> x509.CertificateBuilder:
+    """What all leaves of a usage have in common.
+
+    Args:
+        usage: The extended key usage.
+        is_rsa: Whether the leaf's key is RSA: a server may then be sent a key encrypted to it, as TLS 1.2 still does
+            (RFC 5246 section 7.4.7.1).
+    """
+    return _LEAF_TEMPLATES[usage, is_rsa and usage == "server"]
+
+
 def _key_usage(*, ca: bool = False, key_encipherment: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not ca,
@@ -122,18 +136,30 @@ def _key_usage(*, ca: bool = False, key_encipherment: bool = False) -> x509.KeyU
     )
 
 
-# Made once: signing is a hot path when thousands of certificates renew.
-CA_KEY_USAGE = _key_usage(ca=True)
-LEAF_KEY_USAGE = _key_usage()
-# RSA key exchange of TLS 1.2 (RFC 5246 section 7.4.2).
-RSA_SERVER_KEY_USAGE = _key_usage(key_encipherment=True)
-LEAF_CONSTRAINTS = x509.BasicConstraints(ca=False, path_length=None)
-EXTENDED_KEY_USAGE = {
-    "client": x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]),
-    "server": x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
+def _ca_template(path_length: int) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        .add_extension(_key_usage(ca=True), critical=True)
+    )
+
+
+def _leaf_template(usage: x509.ObjectIdentifier, *, key_encipherment: bool = False) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(key_encipherment=key_encipherment), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    )
+
+
+# Builders are immutable: made once, because signing is a hot path when thousands of certificates renew.
+ROOT_TEMPLATE = _ca_template(path_length=1)
+"""A root has room for one CA below it."""
+INTERMEDIATE_TEMPLATE = _ca_template(path_length=0)
+"""An intermediate signs leaves only."""
+_LEAF_TEMPLATES: dict[tuple[Usage, bool], x509.CertificateBuilder] = {
+    ("client", False): _leaf_template(ExtendedKeyUsageOID.CLIENT_AUTH),
+    ("server", False): _leaf_template(ExtendedKeyUsageOID.SERVER_AUTH),
+    ("server", True): _leaf_template(ExtendedKeyUsageOID.SERVER_AUTH, key_encipherment=True),
 }
-
-
-def permitted_dns(trees: Iterable[str]) -> x509.NameConstraints:
-    """A nameConstraints extension that permits host names in the given trees only."""
-    return x509.NameConstraints(permitted_subtrees=[x509.DNSName(tree) for tree in trees], excluded_subtrees=None)

@@ -46,7 +46,7 @@ def sign_root(profile: RootProfile, key: PrivateKey, serial: int) -> x509.Certif
     _check_order(profile)
     algorithm = signature_hash(key)
     subject = _common_name(profile.common_name)
-    builder = _ca_builder(profile, subject, key.public_key(), serial, profiles.ROOT_PATH_LENGTH)
+    builder = _fill(profiles.ROOT_TEMPLATE, profile, subject, key.public_key(), serial)
     return builder.issuer_name(subject).sign(key, algorithm)
 
 
@@ -70,7 +70,7 @@ def sign_intermediate(
     check_public_key(public_key, ca=True)
     subject = _common_name(profile.common_name)
     authority.check_permitted((normalize_subject(subject),))
-    builder = _ca_builder(profile, subject, public_key, serial, profiles.INTERMEDIATE_PATH_LENGTH)
+    builder = _fill(profiles.INTERMEDIATE_TEMPLATE, profile, subject, public_key, serial)
     if profile.permitted_dns:
         builder = builder.add_extension(_permitted_dns(profile.permitted_dns), critical=True)
     return authority.sign(builder)
@@ -96,14 +96,8 @@ def sign_leaf(
     check_public_key(public_key, ca=False)
     names, alternatives = _leaf_names(profile)
     authority.check_permitted(names)
-    is_rsa_server = profile.usage == "server" and isinstance(public_key, rsa.RSAPublicKey)
-    key_usage = profiles.RSA_SERVER_KEY_USAGE if is_rsa_server else profiles.LEAF_KEY_USAGE
-    builder = (
-        _builder(profile, profile.subject, public_key, serial)
-        .add_extension(profiles.LEAF_CONSTRAINTS, critical=True)
-        .add_extension(key_usage, critical=True)
-        .add_extension(profiles.EXTENDED_KEY_USAGE[profile.usage], critical=False)
-    )
+    template = profiles.leaf_template(profile.usage, is_rsa=isinstance(public_key, rsa.RSAPublicKey))
+    builder = _fill(template, profile, profile.subject, public_key, serial)
     if alternatives:
         # RFC 5280 section 4.2.1.6: critical if and only if the subject is empty.
         san = x509.SubjectAlternativeName(alternatives)
@@ -111,26 +105,18 @@ def sign_leaf(
     return authority.sign(builder)
 
 
-def _builder(profile: Profile, subject: x509.Name, key: PublicKey, serial: int) -> x509.CertificateBuilder:
+def _fill(
+    template: x509.CertificateBuilder, profile: Profile, subject: x509.Name, key: PublicKey, serial: int
+) -> x509.CertificateBuilder:
+    """What differs from certificate to certificate of a template."""
     not_before, not_after = _validity(profile)
     return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
+        template.subject_name(subject)
         .public_key(key)
         .serial_number(serial)
         .not_valid_before(not_before)
         .not_valid_after(not_after)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-    )
-
-
-def _ca_builder(
-    profile: RootProfile | IntermediateProfile, subject: x509.Name, key: PublicKey, serial: int, path_length: int
-) -> x509.CertificateBuilder:
-    return (
-        _builder(profile, subject, key, serial)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-        .add_extension(profiles.CA_KEY_USAGE, critical=True)
     )
 
 
@@ -157,8 +143,8 @@ def _leaf_names(profile: LeafProfile) -> tuple[tuple[NormalizedName, ...], list[
     if not profile.subject.rdns and not profile.san:
         raise SigningRefused(Refusal.NO_NAMES, "a leaf needs a subject or a subject alternative name")
     try:
-        alternatives = [general_name(name) for name in profile.san]
         names = [normalize(name) for name in profile.san]
+        alternatives = [general_name(name) for name in profile.san]
         if profile.subject.rdns:
             names += [normalize_subject(profile.subject), *_subject_mailboxes(profile.subject)]
     except InvalidName as error:
