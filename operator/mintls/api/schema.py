@@ -6,6 +6,7 @@ types and closed objects, and wants a type at every node.
 Source: Kubernetes documentation, "CustomResourceDefinitions", "Specifying a structural schema" and "Defaulting".
 """
 
+import json
 from typing import Any
 
 import msgspec
@@ -104,8 +105,15 @@ def _field(schema: Schema, definitions: dict[str, Schema], path: str) -> Schema:
         # Left out and null, and left out and empty list, mean the same to the struct: nothing to fill in.
         return _without(result, "default")
     if isinstance(default, list | tuple):
-        result["default"] = [_filled(item, result["items"]) for item in default]
-    return result
+        default = [_filled(item, result["items"]) for item in default]
+    return result | {"default": default, "description": result["description"] + _spoken(default)}
+
+
+def _spoken(default: Any) -> str:
+    """A default in words: kubectl explain does not show the keyword. An object's is that of its fields."""
+    if isinstance(default, dict):
+        return ""
+    return f" Defaults to `{default if isinstance(default, str) else json.dumps(default)}`."
 
 
 def _filled(value: Any, schema: Schema) -> Any:
@@ -147,6 +155,8 @@ def _type_of_enum(values: list[Any], path: str) -> str:
 
 def _without_defaults(schema: Schema) -> Schema:
     result = _without(schema, "default")
+    if "default" in schema:
+        result["description"] = schema["description"].removesuffix(_spoken(schema["default"]))
     if "properties" in result:
         result["properties"] = {name: _without_defaults(field) for name, field in result["properties"].items()}
     if "items" in result:

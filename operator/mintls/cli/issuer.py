@@ -42,6 +42,7 @@ def _settings(options: dict[str, Any]) -> Settings:
         issuer_url=options["issuer_url"],
         mtls_url=options["mtls_url"],
         trust_domain=options["trust_domain"],
+        cluster_domain=options["cluster_domain"],
         operator_namespace=options["operator_namespace"],
         open_address=Address(*address(options["open_address"])),
         mtls_address=Address(*address(options["mtls_address"])),

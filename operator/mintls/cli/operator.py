@@ -16,7 +16,8 @@ from mintls.cli.options import address, shared
 from mintls.cli.running import run
 from mintls.controllers.health import serve_health
 from mintls.controllers.metrics import Metrics
-from mintls.controllers.operator import LeaseLostError, Operator, OperatorSettings
+from mintls.controllers.operator import LeaseLostError, Operator
+from mintls.controllers.settings import OperatorSettings
 from mintls.kube.client import ApiClient
 from mintls.kube.errors import ConfigurationError
 from mintls.reconcile.installation import Installation
@@ -94,6 +95,13 @@ async def _run(settings: OperatorSettings, host: str, port: int, stop: asyncio.E
         settings.kubeconfig, user_agent="mintls-operator", on_request=metrics.request_made
     ) as api:
         operator = Operator(settings, api, lambda: datetime.now(UTC), metrics)
-        async with serve_health(host, port, live=operator.live, ready=operator.ready, registry=metrics.registry):
+        async with serve_health(
+            host,
+            port,
+            live=operator.live,
+            ready=operator.ready,
+            observe=operator.observe,
+            registry=metrics.registry,
+        ):
             await operator.run(stop)
     logger.info("stopped")

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate
-from mintls.controllers.clients import ClientTable
 from mintls.controllers.issuing import issue, secret_manifest
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key
@@ -34,6 +33,7 @@ from mintls.reconcile.certificate.values import (
     Rewrite,
     Written,
 )
+from mintls.reconcile.clienttable import ClientTable
 from mintls.reconcile.credential import Violation
 from mintls.reconcile.installation import Installation
 from mintls.reconcile.reasons import Reason

@@ -16,26 +16,24 @@ from mintls.controllers.objects import ObjectStore, key_of
 type Stores = tuple[ObjectStore[OAuthClient], ObjectStore[ClientCertificate], ObjectStore[CertificateAuthority]]
 
 
-def registry_for(stores: Stores, login: Callable[..., Any], heartbeat: Callable[[], None]) -> kopf.OperatorRegistry:
+def registry_for(stores: Stores, login: Callable[..., Any]) -> kopf.OperatorRegistry:
     """Handlers that feed the stores.
 
     Args:
         stores: Of clients, certificates and authorities.
         login: Gives kopf its ``ConnectionInfo``.
-        heartbeat: Called with each event: a sign of life of the watches.
     """
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry)(login)
     for store in stores:
         plural = store.type.KIND.plural
-        kopf.on.event(GROUP, VERSION, plural, registry=registry, id=plural)(_feed(store, heartbeat))
+        kopf.on.event(GROUP, VERSION, plural, registry=registry, id=plural)(_feed(store))
     return registry
 
 
-def _feed(store: ObjectStore[Any], heartbeat: Callable[[], None]) -> Callable[..., Any]:
+def _feed(store: ObjectStore[Any]) -> Callable[..., Any]:
     # No return value: kopf would write it into the object's status.
     async def handle(event: Mapping[str, Any], **_: Any) -> None:
-        heartbeat()
         body = event["object"]
         if event["type"] == "DELETED":
             store.gone(key_of(body), body["metadata"].get("uid", ""))

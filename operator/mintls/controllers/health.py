@@ -13,7 +13,7 @@ type Check = Callable[[], str]
 
 @asynccontextmanager
 async def serve_health(
-    host: str, port: int, *, live: Check, ready: Check, registry: CollectorRegistry
+    host: str, port: int, *, live: Check, ready: Check, observe: Callable[[], None], registry: CollectorRegistry
 ) -> AsyncIterator[int]:
     """Serve ``/livez``, ``/readyz`` and ``/metrics``.
 
@@ -22,6 +22,7 @@ async def serve_health(
         port: Port to listen on; 0 for any free one.
         live: Answers ``/livez`` (``/healthz`` too): a process that is not live is restarted.
         ready: Answers ``/readyz``.
+        observe: Called before ``/metrics`` is answered, to refresh the gauges.
         registry: The metrics.
 
     Yields:
@@ -36,7 +37,7 @@ async def serve_health(
             web.get("/livez", _probe(live)),
             web.get("/healthz", _probe(live)),
             web.get("/readyz", _probe(ready)),
-            web.get("/metrics", _metrics(registry)),
+            web.get("/metrics", _metrics(registry, observe)),
         ]
     )
     runner = web.AppRunner(app, access_log=None)
@@ -58,9 +59,10 @@ def _probe(check: Check) -> Handler:
     return answer
 
 
-def _metrics(registry: CollectorRegistry) -> Handler:
+def _metrics(registry: CollectorRegistry, observe: Callable[[], None]) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         del request
+        observe()
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return answer

@@ -32,6 +32,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._known: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
             "mintls_issuer_requests",
             "Requests by endpoint and outcome (ok, or why it was refused).",
@@ -60,8 +61,17 @@ class Metrics:
 
     def count(self, endpoint: str, outcome: str, seconds: float) -> None:
         """Count a request and how long it took."""
-        self._requests.labels(endpoint, outcome).inc()
-        self._seconds.labels(endpoint).observe(seconds)
+        counter, histogram = self._series(endpoint, outcome)
+        counter.inc()
+        histogram.observe(seconds)
+
+    def _series(self, endpoint: str, outcome: str) -> tuple[Counter, Histogram]:
+        # Finding a series by its labels costs more than counting in it. There are few: both labels are our own words.
+        series = self._known.get((endpoint, outcome))
+        if series is None:
+            series = (self._requests.labels(endpoint, outcome), self._seconds.labels(endpoint))
+            self._known[endpoint, outcome] = series
+        return series
 
     def count_source_error(self, source: str) -> None:
         """Count an object that could not be used."""

@@ -142,6 +142,8 @@ class Front:
         if "Content-Encoding" in request.headers:
             raise InvalidRequest(Reason.CONTENT_ENCODED)
         try:
+            if request.content.is_eof():  # all of it came with the headers, as nearly always
+                return await request.read()
             async with asyncio.timeout(self._services.settings.limits.body_seconds):
                 return await request.read()
         except web.HTTPRequestEntityTooLarge:

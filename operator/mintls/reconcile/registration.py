@@ -3,11 +3,34 @@
 from datetime import UTC, datetime
 
 from mintls.api.v1alpha1.oauthclient import OAuthClient, TLSClientAuth
-from mintls.core.durations import parse_duration
+from mintls.core.durations import DurationError, parse_duration
 from mintls.core.oauth.registration import Registration, default_client_id, spiffe_id
 from mintls.core.pki.names import SubjectKind, SubjectName
+from mintls.reconcile.installation import Installation
+from mintls.reconcile.policy import foreign_identity
+
+
+class RegistrationRefused(ValueError):  # noqa: N818 - reads as the sentence that it stands for
+    """A client may not be registered as its spec says; the message names the field and what would be right."""
+
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def admit(client: OAuthClient, installation: Installation) -> Registration:
+    """The effective registration of a client that may be registered. Operator and issuer both admit through this.
+
+    Raises:
+        RegistrationRefused: The spec cannot be read, or the identity belongs to another namespace.
+    """
+    try:
+        registration = registration_of(client, installation.trust_domain)
+    except DurationError as invalid:
+        raise RegistrationRefused(f"spec.accessToken.lifetime: {invalid}") from invalid
+    problem = foreign_identity(registration, installation)
+    if problem:
+        raise RegistrationRefused(problem)
+    return registration
 
 
 def registration_of(client: OAuthClient, trust_domain: str) -> Registration:

@@ -154,7 +154,7 @@ class CertificateAuthority(KubeStruct, frozen=True, kw_only=True):
             READY_COLUMN,
             REASON_COLUMN,
             PrinterColumn(
-                name="Root expires", type="date", json_path='.status.keys[?(@.role=="active")].notAfter', priority=1
+                name="Root expires", type="string", json_path='.status.keys[?(@.role=="active")].notAfter', priority=1
             ),
             PrinterColumn(
                 name="Next rotation",

@@ -67,9 +67,9 @@ class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
             extra_json_schema=cel(OBJECT_NAME, _SECRET_NAME_STAYS),
         ),
     ]
-    authority_ref: Annotated[
-        AuthorityReference, Meta(description="The CertificateAuthority that signs. `default` if left out.")
-    ] = AuthorityReference()
+    authority_ref: Annotated[AuthorityReference, Meta(description="The CertificateAuthority that signs.")] = (
+        AuthorityReference()
+    )
     duration: Annotated[
         str,
         duration_meta(
@@ -161,7 +161,7 @@ class ClientCertificate(KubeStruct, frozen=True, kw_only=True):
             READY_COLUMN,
             REASON_COLUMN,
             PrinterColumn(
-                name="Expires", type="date", json_path=".status.notAfter", description="When it ends.", priority=1
+                name="Expires", type="string", json_path=".status.notAfter", description="When it ends.", priority=1
             ),
             PrinterColumn(
                 name="Renewal",

@@ -11,9 +11,7 @@ from mintls.api.v1alpha1.rules import Rule, cel
 class PrivateKey(KubeStruct, frozen=True, kw_only=True):
     """A key algorithm and its size."""
 
-    algorithm: Annotated[Literal["ECDSA", "RSA", "Ed25519"], Meta(description="ECDSA (default), RSA or Ed25519.")] = (
-        "ECDSA"
-    )
+    algorithm: Annotated[Literal["ECDSA", "RSA", "Ed25519"], Meta(description="ECDSA, RSA or Ed25519.")] = "ECDSA"
     size: (
         Annotated[
             int,

@@ -68,6 +68,8 @@ def _collect(pairs: list[tuple[str, str]]) -> Mapping[str, tuple[str, ...]]:
 
 def _decode(pair: bytes) -> tuple[str, str]:
     name, _, value = pair.replace(b"+", b" ").partition(b"=")
+    if pair.isascii() and b"%" not in pair:
+        return name.decode("ascii"), value.decode("ascii")
     try:
         return unquote_to_bytes(name).decode(), unquote_to_bytes(value).decode()
     except UnicodeDecodeError as error:

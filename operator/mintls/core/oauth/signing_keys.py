@@ -99,7 +99,7 @@ def key_id(public_key: ec.EllipticCurvePublicKey) -> str:
     members = _public_members(public_key)
     # RFC 7638 section 3.2 and 3.3: only the required members, in lexicographic order, without white space.
     canonical = msgspec.json.encode({name: members[name] for name in ("crv", "kty", "x", "y")})
-    return _base64url(hashlib.sha256(canonical).digest())
+    return base64url(hashlib.sha256(canonical).digest()).decode("ascii")
 
 
 def published_keys(keys: Sequence[SigningKey], now: datetime) -> tuple[SigningKey, ...]:
@@ -169,13 +169,14 @@ def _public_members(public_key: ec.EllipticCurvePublicKey) -> dict[str, str]:
     return {
         "kty": "EC",
         "crv": "P-256",
-        "x": _base64url(numbers.x.to_bytes(_COORDINATE)),
-        "y": _base64url(numbers.y.to_bytes(_COORDINATE)),
+        "x": base64url(numbers.x.to_bytes(_COORDINATE)).decode("ascii"),
+        "y": base64url(numbers.y.to_bytes(_COORDINATE)).decode("ascii"),
     }
 
 
-def _base64url(octets: bytes) -> str:
-    return urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
+def base64url(octets: bytes) -> bytes:
+    """Base64url without padding (RFC 7515 section 2)."""
+    return urlsafe_b64encode(octets).rstrip(b"=")
 
 
 def _without_values(error: Exception) -> str:

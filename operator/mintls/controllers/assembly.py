@@ -1,0 +1,193 @@
+"""The operator's parts, put together. Nothing is asked of the Kubernetes API here."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthClient
+from mintls.controllers.authorities import AuthorityController
+from mintls.controllers.certificates import CertificateController, CertificateIndex
+from mintls.controllers.clients import ClientController
+from mintls.controllers.issuers import Endpoints, EndpointSlices, IssuerReplicas, StaticEndpoints
+from mintls.controllers.keyring import Keyring
+from mintls.controllers.keys import Key, Kind
+from mintls.controllers.objects import ObjectStore
+from mintls.controllers.queue import ReconcileQueue
+from mintls.controllers.reporting import Reporter
+from mintls.controllers.scheduler import Clock
+from mintls.controllers.secretviews import SecretViews, view_of
+from mintls.controllers.servercertificate import ServerCertificateController
+from mintls.controllers.settings import OperatorSettings
+from mintls.controllers.signingkeys import SigningKeysController
+from mintls.controllers.triggers import Triggers
+from mintls.controllers.trustbundles import NamespaceUse, TrustBundleController, found_of
+from mintls.controllers.writer import Writer
+from mintls.kube.client import ApiClient
+from mintls.kube.events import EventRecorder
+from mintls.kube.informer import Informer
+from mintls.kube.paths import CONFIGMAPS, ENDPOINT_SLICES, SECRETS
+from mintls.reconcile.clienttable import ClientTable
+from mintls.reconcile.credential import MANAGED_BY, SecretView
+from mintls.reconcile.trustbundle import Found
+
+_LABEL = f"{MANAGED_BY[0]}={MANAGED_BY[1]}"
+
+
+class Assembly:
+    """All parts of one operator.
+
+    Attributes:
+        queue: Keys that have to be looked at.
+        triggers: Fills it.
+        clients: Store of OAuthClients.
+        certificates: Store of ClientCertificates.
+        authorities: Store of CertificateAuthorities.
+        informers: Watches that are not kopf's: Secrets by their metadata, trust bundles, EndpointSlices.
+        replicas: The issuer's replicas.
+    """
+
+    def __init__(self, settings: OperatorSettings, api: ApiClient, writer: Writer, clock: Clock) -> None:
+        """Put together.
+
+        Args:
+            settings: What the operator is told.
+            api: Reads.
+            writer: Writes, while this process leads.
+            clock: The time, aware UTC.
+        """
+        self._settings = settings
+        self._api, self._writer, self._clock = api, writer, clock
+        self._recorder = EventRecorder(api, host=settings.identity)
+        self._keyring = Keyring()
+        self._table = ClientTable(settings.installation)
+        self._index = CertificateIndex()
+        self._use = NamespaceUse()
+        self.queue = ReconcileQueue()
+        self.triggers = Triggers(
+            queue=self.queue,
+            clients=self._table,
+            certificates=self._index,
+            use=self._use,
+            bundle_namespaces=self._bundle_namespaces,
+            namespace=settings.installation.operator_namespace,
+            authority=settings.authority,
+        )
+        self.clients = ObjectStore(OAuthClient, self.triggers.client_changed)
+        self.certificates = ObjectStore(ClientCertificate, self.triggers.certificate_changed)
+        self.authorities = ObjectStore(CertificateAuthority, self.triggers.authority_changed)
+        self._secrets = SecretViews(self.triggers.secret_changed)
+        bundles: Informer[Found] = Informer(
+            api, CONFIGMAPS, label_selector=_LABEL, decode=found_of, on_change=self.triggers.bundle_changed
+        )
+        slices = self._slices()
+        self.informers: tuple[Informer[Any], ...] = (self._secret_informer(), bundles, *((slices,) if slices else ()))
+        self.replicas = IssuerReplicas(self._endpoints(slices), settings.installation.mtls_url)
+        self._bundles = self._bundle_controller(bundles)
+
+    def reconcilers(self) -> dict[Kind, Callable[[Key], Awaitable[datetime | None]]]:
+        """What looks at an object of each kind."""
+        return {
+            Kind.AUTHORITY: self._authority_controller().reconcile,
+            Kind.CLIENT: self._client_controller().reconcile,
+            Kind.CERTIFICATE: self._certificate_controller().reconcile,
+            Kind.TRUST_BUNDLE: self._bundles.reconcile,
+            Kind.SIGNING_KEYS: self._signing_keys_controller().reconcile,
+            Kind.SERVER_CERTIFICATE: self._server_certificate_controller().reconcile,
+        }
+
+    def _bundle_namespaces(self) -> frozenset[str]:
+        return self._bundles.namespaces()
+
+    def _secret_informer(self) -> Informer[SecretView]:
+        """Metadata alone: other people's Secrets, and the keys in ours, never come into this process's memory."""
+        return Informer(
+            self._api,
+            SECRETS,
+            label_selector=_LABEL,
+            metadata_only=True,
+            decode=view_of,
+            on_change=self._secrets.changed,
+        )
+
+    def _slices(self) -> Informer[dict[str, Any]] | None:
+        if self._settings.issuer_replicas:
+            return None
+        return Informer(
+            self._api,
+            ENDPOINT_SLICES,
+            namespace=self._settings.installation.operator_namespace,
+            label_selector=f"kubernetes.io/service-name={self._settings.issuer_service}",
+        )
+
+    def _endpoints(self, slices: Informer[dict[str, Any]] | None) -> Endpoints:
+        if slices is None:
+            return StaticEndpoints(self._settings.issuer_replicas)
+        return EndpointSlices(lambda: slices.store, self._settings.issuer_port_name)
+
+    def _authority_controller(self) -> AuthorityController:
+        return AuthorityController(
+            api=self._api,
+            writer=self._writer,
+            store=self.authorities,
+            reporter=Reporter(self.authorities, self._writer, self._recorder, self._clock),
+            keyring=self._keyring,
+            namespace=self._settings.installation.operator_namespace,
+            clock=self._clock,
+            on_change=self.triggers.authority_keys_changed,
+        )
+
+    def _client_controller(self) -> ClientController:
+        return ClientController(
+            store=self.clients,
+            authorities=self.authorities,
+            reporter=Reporter(self.clients, self._writer, self._recorder, self._clock),
+            table=self._table,
+            replicas=self.replicas,
+            installation=self._settings.installation,
+            clock=self._clock,
+        )
+
+    def _certificate_controller(self) -> CertificateController:
+        return CertificateController(
+            api=self._api,
+            writer=self._writer,
+            store=self.certificates,
+            authorities=self.authorities,
+            reporter=Reporter(self.certificates, self._writer, self._recorder, self._clock),
+            clients=self._table,
+            keyring=self._keyring,
+            secrets=self._secrets,
+            index=self._index,
+            installation=self._settings.installation,
+            clock=self._clock,
+        )
+
+    def _bundle_controller(self, bundles: Informer[Found]) -> TrustBundleController:
+        return TrustBundleController(
+            api=self._api,
+            writer=self._writer,
+            bundles=bundles.store,
+            use=self._use,
+            keyring=self._keyring,
+            namespace=self._settings.installation.operator_namespace,
+            clock=self._clock,
+        )
+
+    def _signing_keys_controller(self) -> SigningKeysController:
+        return SigningKeysController(
+            api=self._api,
+            writer=self._writer,
+            namespace=self._settings.installation.operator_namespace,
+            clock=self._clock,
+        )
+
+    def _server_certificate_controller(self) -> ServerCertificateController:
+        return ServerCertificateController(
+            api=self._api,
+            writer=self._writer,
+            keyring=self._keyring,
+            replicas=self.replicas,
+            installation=self._settings.installation,
+            authority=self._settings.authority,
+            clock=self._clock,
+        )

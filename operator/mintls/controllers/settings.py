@@ -1,0 +1,34 @@
+"""What an operator is told when it starts."""
+
+from dataclasses import dataclass
+
+from mintls.reconcile.installation import Installation
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorSettings:
+    """All of it.
+
+    Attributes:
+        installation: Names and addresses of the installation.
+        identity: Unique per process: ``holderIdentity`` of the Lease.
+        authority: The CertificateAuthority that signs the issuer's certificate and the operator's.
+        issuer_service: Service whose ready endpoints are the issuer's replicas.
+        issuer_port_name: Name of its port that does mTLS.
+        issuer_replicas: ``host:port`` of the replicas instead, where there is no Service.
+        workers: Objects that are looked at side by side.
+        lease_seconds: Seconds after which another replica takes over from one that died.
+        sweep_seconds: Seconds between two full lists, for what a broken watch did not tell.
+        kubeconfig: Path of a kubeconfig; ``None`` for KUBECONFIG or the pod's service account.
+    """
+
+    installation: Installation
+    identity: str
+    authority: str = "default"
+    issuer_service: str = "mintls-issuer"
+    issuer_port_name: str = "mtls"
+    issuer_replicas: tuple[str, ...] = ()
+    workers: int = 16
+    lease_seconds: float = 15.0
+    sweep_seconds: float = 300.0
+    kubeconfig: str | None = None

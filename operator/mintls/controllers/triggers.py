@@ -1,0 +1,130 @@
+"""Which objects have to be looked at when one changes."""
+
+from collections.abc import Callable, Iterable
+
+from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthClient
+from mintls.controllers import signingkeys
+from mintls.controllers.certificates import CertificateIndex
+from mintls.controllers.keys import Key, Kind
+from mintls.controllers.objects import ObjectKey
+from mintls.controllers.queue import Lane, ReconcileQueue
+from mintls.controllers.trustbundles import NamespaceUse
+from mintls.kube.informer import Change
+from mintls.reconcile import servercertificate
+from mintls.reconcile.certificateauthority import AUTHORITY
+from mintls.reconcile.clienttable import ClientTable
+from mintls.reconcile.credential import SecretView
+from mintls.reconcile.trustbundle import Found
+
+SIGNING_KEYS = Key(Kind.SIGNING_KEYS)
+SERVER_CERTIFICATE = Key(Kind.SERVER_CERTIFICATE)
+
+
+class Triggers:
+    """Follows changes in the tables, and fills the queue.
+
+    Attributes:
+        caught_up: Whether everything was listed once. Before that nobody waits for one object in particular, so all
+            go into the slow lane.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: ReconcileQueue,
+        clients: ClientTable,
+        certificates: CertificateIndex,
+        use: NamespaceUse,
+        bundle_namespaces: Callable[[], Iterable[str]],
+        namespace: str,
+        authority: str,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            queue: Receives the keys.
+            clients: Follows OAuthClients.
+            certificates: Follows ClientCertificates.
+            use: Follows which namespaces have objects.
+            bundle_namespaces: Where a trust bundle is, or has to be.
+            namespace: The operator's namespace.
+            authority: The authority of the issuer's own certificate.
+        """
+        self.caught_up = False
+        self._queue = queue
+        self._clients = clients
+        self._certificates = certificates
+        self._use = use
+        self._bundle_namespaces = bundle_namespaces
+        self._namespace = namespace
+        self._authority = authority
+
+    def client_changed(self, key: ObjectKey, old: OAuthClient | None, new: OAuthClient | None) -> None:
+        """A client: itself, those that claim what it claims, and the certificates of all of them."""
+        affected = self._clients.changed(key, new) | {key}
+        self._add(Kind.CLIENT, affected)
+        for client in affected:
+            self._add(Kind.CERTIFICATE, self._certificates.of_client(client))
+        self._namespace_used(key[0], old, new)
+
+    def certificate_changed(self, key: ObjectKey, old: ClientCertificate | None, new: ClientCertificate | None) -> None:
+        """A certificate: itself, and those that want the same Secret."""
+        secret = (key[0], old.spec.secret_name) if old is not None else None
+        rivals = self._certificates.of_secret(secret) if secret else frozenset[ObjectKey]()
+        self._certificates.changed(key, old, new)
+        self._add(Kind.CERTIFICATE, {key} | rivals)
+        self._namespace_used(key[0], old, new)
+
+    def authority_changed(
+        self, key: ObjectKey, old: CertificateAuthority | None, new: CertificateAuthority | None
+    ) -> None:
+        """An authority: itself; when it came or went, all that name it."""
+        self._queue.add(Key(Kind.AUTHORITY, "", key[1]), self._lane())
+        if (old is None) != (new is None):
+            self.authority_keys_changed(key[1])
+
+    def authority_keys_changed(self, name: str) -> None:
+        """An authority has other keys or limits: its certificates, the clients that it vouches for, all bundles."""
+        self._add(Kind.CERTIFICATE, self._certificates.of_authority(name))
+        self._add(Kind.CLIENT, self._clients.of_authority(name))
+        self.all_bundles()
+        if name == self._authority:
+            self._queue.add(SERVER_CERTIFICATE, self._lane())
+
+    def secret_changed(self, key: ObjectKey, old: SecretView | None, new: SecretView | None) -> None:
+        """A Secret with our label: whoever writes to it."""
+        self._add(Kind.CERTIFICATE, self._certificates.of_secret(key))
+        view = new or old
+        if view is None or key[0] != self._namespace:
+            return
+        authority = view.labels.get(AUTHORITY)
+        if authority:
+            self._queue.add(Key(Kind.AUTHORITY, "", authority), self._lane())
+        elif key[1] == signingkeys.NAME:
+            self._queue.add(SIGNING_KEYS, self._lane())
+        elif key[1] == servercertificate.NAME:
+            self._queue.add(SERVER_CERTIFICATE, self._lane())
+
+    def bundle_changed(self, change: Change[Found]) -> None:
+        """A ConfigMap with our label: the bundle of its namespace."""
+        self._queue.add(Key(Kind.TRUST_BUNDLE, change.key[0]), self._lane())
+
+    def all_bundles(self) -> None:
+        """Every trust bundle."""
+        for namespace in self._bundle_namespaces():
+            self._queue.add(Key(Kind.TRUST_BUNDLE, namespace), self._lane())
+
+    def due(self, key: Key) -> None:
+        """The scheduler's word. Renewals can wait for somebody who created an object just now."""
+        self._queue.add(key, Lane.RENEWAL if key.kind == Kind.CERTIFICATE else Lane.URGENT)
+
+    def _namespace_used(self, namespace: str, old: object | None, new: object | None) -> None:
+        if self._use.changed(namespace, old, new):
+            self._queue.add(Key(Kind.TRUST_BUNDLE, namespace), self._lane())
+
+    def _add(self, kind: Kind, keys: Iterable[ObjectKey]) -> None:
+        for namespace, name in keys:
+            self._queue.add(Key(kind, namespace, name), self._lane())
+
+    def _lane(self) -> Lane:
+        return Lane.URGENT if self.caught_up else Lane.RENEWAL

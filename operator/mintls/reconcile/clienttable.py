@@ -1,0 +1,75 @@
+"""Registrations of all clients, and who holds what."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from mintls.api.v1alpha1 import OAuthClient
+from mintls.core.oauth.claims import ClaimTable, Contest
+from mintls.core.oauth.registration import Registration
+from mintls.reconcile.installation import Installation
+from mintls.reconcile.registration import RegistrationRefused, admit
+
+type ObjectKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of a client.
+
+    Attributes:
+        registration: Its registration; ``None`` if there is no such client, or its spec cannot be read.
+        problem: Why it cannot be registered as it is; "" if it can.
+        contest: Which of its claims another client holds.
+    """
+
+    registration: Registration | None = None
+    problem: str = ""
+    contest: Contest | None = None
+
+
+class ClientTable:
+    """Registrations of all clients, and who holds what."""
+
+    def __init__(self, installation: Installation) -> None:
+        """Prepare."""
+        self._installation = installation
+        self._claims = ClaimTable()
+        self._problems: dict[ObjectKey, str] = {}
+        self._authorities: dict[ObjectKey, tuple[str, ...]] = {}
+        self._by_authority: defaultdict[str, set[ObjectKey]] = defaultdict(set)
+
+    def changed(self, key: ObjectKey, new: OAuthClient | None) -> frozenset[ObjectKey]:
+        """Follow one object.
+
+        Returns:
+            The other clients whose standing may have changed.
+        """
+        self._forget(key)
+        if new is None:
+            return self._claims.remove(key)
+        for reference in new.spec.authorities:
+            self._by_authority[reference.name].add(key)
+        self._authorities[key] = tuple(reference.name for reference in new.spec.authorities)
+        try:
+            return self._claims.put(admit(new, self._installation))
+        except RegistrationRefused as refused:
+            # It claims nothing: whoever may have that identity must not be kept from it.
+            self._problems[key] = str(refused)
+            return self._claims.remove(key)
+
+    def _forget(self, key: ObjectKey) -> None:
+        self._problems.pop(key, None)
+        for name in self._authorities.pop(key, ()):
+            self._by_authority[name].discard(key)
+
+    def standing(self, key: ObjectKey) -> Standing:
+        """What is known of a client."""
+        problem = self._problems.get(key, "")
+        registration = self._claims.get(key)
+        if problem or registration is None:
+            return Standing(problem=problem)
+        return Standing(registration, "", self._claims.contest(key))
+
+    def of_authority(self, name: str) -> frozenset[ObjectKey]:
+        """Clients that an authority may vouch for."""
+        return frozenset(self._by_authority.get(name, ()))
