@@ -1,6 +1,5 @@
 """The API reference, from the CustomResourceDefinitions: what the API server enforces is what is documented."""
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -60,7 +59,7 @@ def _sections(schema: Schema, path: str, *, required: bool) -> Iterator[str]:
     """A section for the field, then one for each field below it."""
     yield f"### `{path}`"
     yield ""
-    yield f"*{_summary(schema, required=required)}*"
+    yield f"*{_type(schema)}{', required' if required else ''}*"
     yield ""
     yield schema["description"]
     if rules := _rules(schema):
@@ -74,26 +73,12 @@ def _sections(schema: Schema, path: str, *, required: bool) -> Iterator[str]:
             yield from _sections(field, inside, required=name in below.get("required", ()))
 
 
-def _summary(schema: Schema, *, required: bool) -> str:
-    if required:
-        necessity = "required"
-    elif schema.get("default", {}) != {}:
-        necessity = f"default `{_shown(schema['default'])}`"
-    else:
-        necessity = "optional"
-    return f"{_type(schema)}, {necessity}"
-
-
 def _type(schema: Schema) -> str:
     if schema["type"] == "array":
         return f"list of {_type(schema['items'])}s"
     if "additionalProperties" in schema:
         return f"map of {_type(schema['additionalProperties'])}s"
     return "time (RFC 3339)" if schema.get("format") == "date-time" else str(schema["type"])
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _rules(schema: Schema) -> list[str]:

@@ -60,6 +60,6 @@ def test_a_definition_that_no_type_generates_is_stale_and_taken_away(
 def test_the_reference_quotes_every_rule_and_names_every_field() -> None:
     text = generated_files()["docs/reference/api.md"]
     assert "### `clientcertificate.spec.renewBefore`" in text
-    assert "default `10m`" in text
+    assert "Defaults to `10m`." in text
     assert '- Rule: "set exactly one of subjectDN, sanDNS, sanURI, sanIP and sanEmail' in text
     assert "### `certificateauthority.status.keys[].fingerprint`" in text

@@ -78,7 +78,29 @@ def test_a_field_keeps_its_type_and_a_default_that_says_something(
     field_type: Any, default: Any, expected: dict[str, Any]
 ) -> None:
     described = Annotated[field_type, Meta(description="What it is.")]
-    assert field_of(described, default) == {"description": "What it is."} | expected
+    field = field_of(described, default)
+    assert field.pop("description").startswith("What it is.")
+    assert field == expected
+
+
+@pytest.mark.parametrize(
+    ("field_type", "default", "words"),
+    [
+        (str, "24h", " Defaults to `24h`."),
+        (bool, False, " Defaults to `false`."),
+        (tuple[str, ...], ("x",), ' Defaults to `["x"]`.'),
+        (tuple[str, ...], (), ""),
+        (Inner, Inner(), ""),
+        (str | None, None, ""),
+    ],
+)
+@pytest.mark.parametrize("under", ["spec", "status"])
+def test_the_description_says_the_default_of_a_spec_because_kubectl_explain_does_not_show_it(
+    field_type: Any, default: Any, words: str, under: str
+) -> None:
+    described = Annotated[field_type, Meta(description="What it is.")]
+    field = field_of(described, default, under=under)
+    assert field["description"] == "What it is." + (words if under == "spec" else "")
 
 
 def test_the_annotation_may_stand_inside_of_the_union_with_none() -> None:
@@ -95,7 +117,9 @@ def test_a_struct_is_written_out_where_it_is_used_in_the_words_of_the_field() ->
         "description": "What it is here.",
         "type": "object",
         "default": {},
-        "properties": {"name": {"description": "A name.", "type": "string", "default": "default"}},
+        "properties": {
+            "name": {"description": "A name. Defaults to `default`.", "type": "string", "default": "default"}
+        },
     }
 
 

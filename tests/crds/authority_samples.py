@@ -1,0 +1,70 @@
+"""CertificateAuthorities."""
+
+from crds.sample import UNCHECKED, Sample, authority, refused, unsupported
+
+SIZE = "Invalid value: size must be 256 or 384 for ECDSA, 2048, 3072 or 4096 for RSA, and left out for Ed25519"
+
+AUTHORITIES = (
+    authority("nothing said"),
+    authority(
+        "everything said",
+        selfSigned={
+            "root": {"duration": "10h"},
+            "intermediate": {"duration": "1h"},
+            "privateKey": {"algorithm": "RSA", "size": 4096},
+        },
+        policy={"minDuration": "1h", "maxDuration": "1h", "backdate": "0s"},
+    ),
+    authority("parts left empty", selfSigned={"root": {}, "intermediate": {}, "privateKey": {}}, policy={}),
+    authority("the longest duration", selfSigned={"root": {"duration": "999999h9999999m999999999s"}}),
+    Sample(
+        "a long name",
+        "CertificateAuthority",
+        {},
+        ("<nil>: Invalid value: metadata.name must have at most 63 characters: Secrets are named after it",),
+        name="a" * 64,
+    ),
+    Sample("the longest name", "CertificateAuthority", {}, name="a" * 63),
+    *(
+        authority(
+            f"intermediate {intermediate} of root {root}",
+            "spec.selfSigned.intermediate.duration: Invalid value: intermediate.duration must be shorter than "
+            "root.duration: no certificate outlives the one that signed it",
+            selfSigned={"root": {"duration": root}, "intermediate": {"duration": intermediate}},
+        )
+        for intermediate, root in (("2h", "1h"), ("60m", "1h"))
+    ),
+    authority(
+        "shortest longer than longest",
+        "spec.policy.minDuration: Invalid value: minDuration must not be longer than maxDuration",
+        policy={"minDuration": "169h"},
+    ),
+    authority(
+        "an intermediate too short",
+        refused("spec.selfSigned.intermediate.duration", "599s", "must be at least 10m"),
+        selfSigned={"intermediate": {"duration": "599s"}},
+    ),
+    authority(
+        "a shortest leaf too short",
+        refused("spec.policy.minDuration", "59s", "must be at least 1m"),
+        policy={"minDuration": "59s"},
+    ),
+    authority(
+        "a root too short",
+        refused("spec.selfSigned.root.duration", "59m", "must be at least 1h"),
+        selfSigned={"root": {"duration": "59m"}, "intermediate": {"duration": "10m"}},
+    ),
+    authority(
+        "a longest leaf too short",
+        refused("spec.policy.maxDuration", "59s", "must be at least 1m"),
+        refused("spec.policy.minDuration", "59s", "must be at least 1m"),
+        policy={"minDuration": "59s", "maxDuration": "59s"},
+    ),
+    authority(
+        "another algorithm",
+        unsupported("spec.selfSigned.privateKey.algorithm", "DSA", "ECDSA", "Ed25519", "RSA"),
+        UNCHECKED,
+        selfSigned={"privateKey": {"algorithm": "DSA"}},
+    ),
+    authority("size", f"spec.selfSigned.privateKey.size: {SIZE}", selfSigned={"privateKey": {"size": 521}}),
+)

@@ -1,0 +1,86 @@
+"""ClientCertificates."""
+
+from crds.sample import UNCHECKED, Sample, certificate, refused, too_long, unsupported
+
+SERVICE_NAME = "must be a whole DNS name in lower case without a wildcard, such as billing.shop.svc"
+SIZE = "Invalid value: size must be 256 or 384 for ECDSA, 2048, 3072 or 4096 for RSA, and left out for Ed25519"
+RENEW_BEFORE = (
+    "spec.renewBefore: Invalid value: renewBefore must be shorter than duration (24h if left out): it is how long "
+    "before the end of a certificate the next one is made; leave it out for a third of duration"
+)
+
+CERTIFICATES = (
+    certificate("only what is required"),
+    certificate(
+        "everything said",
+        authorityRef={"name": "default"},
+        duration="48h",
+        renewBefore="47h59m59s",
+        privateKey={"algorithm": "RSA", "size": 3072},
+        dnsNames=["billing.shop.svc", "billing.shop.svc.cluster.local"],
+    ),
+    certificate("parts left empty", authorityRef={}, privateKey={}, dnsNames=[]),
+    certificate("the shortest", duration="1m", renewBefore="10s"),
+    *(
+        certificate(f"{algorithm} {size}", privateKey={"algorithm": algorithm} | ({"size": size} if size else {}))
+        for algorithm, size in [
+            ("ECDSA", 256),
+            ("ECDSA", 384),
+            ("ECDSA", None),
+            ("RSA", 2048),
+            ("RSA", 3072),
+            ("RSA", 4096),
+            ("RSA", None),
+            ("Ed25519", None),
+        ]
+    ),
+    certificate(
+        "dns names as many as allowed", dnsNames=[f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{i:057}.x" for i in range(100)]
+    ),
+    Sample("no spec", "ClientCertificate", None, ("spec: Required value", UNCHECKED)),
+    Sample(
+        "nothing said",
+        "ClientCertificate",
+        {},
+        ("spec.clientRef: Required value", "spec.secretName: Required value", UNCHECKED),
+    ),
+    certificate("a client without a name", "spec.clientRef.name: Required value", UNCHECKED, clientRef={}),
+    certificate("renewed before it is issued", RENEW_BEFORE, duration="1h", renewBefore="2h"),
+    certificate("renewed as soon as it is issued", RENEW_BEFORE, duration="1h", renewBefore="60m"),
+    certificate("renewed before the default duration", RENEW_BEFORE, renewBefore="25h"),
+    certificate(
+        "too short",
+        refused("spec.duration", "59s", "must be at least 1m: clocks differ, and a renewal takes its time"),
+        duration="59s",
+    ),
+    certificate("renewed too late", refused("spec.renewBefore", "9s", "must be at least 10s"), renewBefore="9s"),
+    certificate(
+        "another algorithm",
+        unsupported("spec.privateKey.algorithm", "DSA", "ECDSA", "Ed25519", "RSA"),
+        UNCHECKED,
+        privateKey={"algorithm": "DSA"},
+    ),
+    *(
+        certificate(f"{key}", f"spec.privateKey.size: {SIZE}", privateKey=key)
+        for key in (
+            {"size": 2048},
+            {"size": 521},
+            {"algorithm": "RSA", "size": 256},
+            {"algorithm": "RSA", "size": 1024},
+            {"algorithm": "Ed25519", "size": 256},
+            {"size": 0},
+        )
+    ),
+    *(
+        certificate(f"DNS name {value!r}", refused("spec.dnsNames[0]", value, SERVICE_NAME), dnsNames=[value])
+        for value in ("", "Billing.shop.svc", "*.shop.svc", "a_b", "a.", "10.0.0.7", "a" * 64)
+    ),
+    certificate("DNS name too long", too_long("spec.dnsNames[0]", 253), UNCHECKED, dnsNames=["a." * 126 + "aa"]),
+    certificate("a DNS name twice", 'spec.dnsNames[1]: Duplicate value: "a"', dnsNames=["a", "a"]),
+    certificate(
+        "too many DNS names",
+        "spec.dnsNames: Too many: 101: must have at most 100 items",
+        UNCHECKED,
+        dnsNames=[f"a{index}" for index in range(101)],
+    ),
+)

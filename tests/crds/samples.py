@@ -1,0 +1,23 @@
+"""Good and bad objects: for every rule of the schemas one that breaks it, with the words that a person then reads.
+
+The words are literal: they are not taken from the types, so that a change of them has to show here.
+"""
+
+from crds.authority_samples import AUTHORITIES
+from crds.certificate_samples import CERTIFICATES
+from crds.client_samples import CLIENTS
+from crds.name_samples import duration_samples, name_samples
+from crds.status_samples import STATUS_SAMPLES
+from crds.subject_samples import subject_samples
+from crds.update_samples import UPDATES
+
+SAMPLES = (
+    *CLIENTS,
+    *CERTIFICATES,
+    *AUTHORITIES,
+    *UPDATES,
+    *STATUS_SAMPLES,
+    *subject_samples(),
+    *duration_samples(),
+    *name_samples(),
+)

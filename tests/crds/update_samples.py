@@ -1,0 +1,35 @@
+"""Changes to an object that exists."""
+
+from crds.sample import REQUIRED, Sample, refused
+
+CLIENT_ID_STAYS = (
+    "spec.clientID: Invalid value: clientID cannot change: tokens and resources know the client by it; "
+    "make another OAuthClient instead"
+)
+
+UPDATES = (
+    Sample("the client id stays", "OAuthClient", {"clientID": "a", "suspended": True}, before={"clientID": "a"}),
+    Sample("another client id", "OAuthClient", {"clientID": "b"}, (CLIENT_ID_STAYS,), before={"clientID": "a"}),
+    Sample("a client id at last", "OAuthClient", {"clientID": "b"}, (CLIENT_ID_STAYS,), before={}),
+    Sample("no client id any more", "OAuthClient", {}, (CLIENT_ID_STAYS,), before={"clientID": "a"}),
+    Sample(
+        "another secret",
+        "ClientCertificate",
+        REQUIRED["ClientCertificate"] | {"secretName": "t"},
+        (
+            refused(
+                "spec.secretName",
+                "t",
+                "cannot change: a credential would stay behind in the old Secret; "
+                "make another ClientCertificate and delete this one",
+            ),
+        ),
+        before=REQUIRED["ClientCertificate"],
+    ),
+    Sample(
+        "another client",
+        "ClientCertificate",
+        REQUIRED["ClientCertificate"] | {"clientRef": {"name": "other"}, "duration": "1h"},
+        before=REQUIRED["ClientCertificate"],
+    ),
+)
