@@ -56,7 +56,7 @@ def operator(**options: Any) -> None:
     host, port = address(options["health_address"])
 
     async def part(stop: asyncio.Event) -> None:
-        await _run(settings, host, port, stop)
+        await _run(settings, options["kubeconfig"], host, port, stop)
 
     try:
         run(part)
@@ -85,15 +85,12 @@ def _settings(options: dict[str, Any]) -> OperatorSettings:
         issuer_replicas=options["issuer_replicas"],
         workers=options["workers"],
         lease_seconds=options["lease_seconds"],
-        kubeconfig=options["kubeconfig"],
     )
 
 
-async def _run(settings: OperatorSettings, host: str, port: int, stop: asyncio.Event) -> None:
+async def _run(settings: OperatorSettings, kubeconfig: str | None, host: str, port: int, stop: asyncio.Event) -> None:
     metrics = Metrics()
-    async with ApiClient.connect(
-        settings.kubeconfig, user_agent="mintls-operator", on_request=metrics.request_made
-    ) as api:
+    async with ApiClient.connect(kubeconfig, user_agent="mintls-operator", on_request=metrics.request_made) as api:
         operator = Operator(settings, api, lambda: datetime.now(UTC), metrics)
         async with serve_health(
             host,

@@ -4,14 +4,18 @@ Each setting answers a way in which kopf would otherwise write, throttle or wait
 the measurements.
 """
 
-import os
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import kopf
 
 from mintls.api.v1alpha1 import GROUP, VERSION, CertificateAuthority, ClientCertificate, OAuthClient
 from mintls.controllers.objects import ObjectStore, key_of
+from mintls.kube.credentials import Credentials
+
+_REFRESH = timedelta(minutes=10)
+"""A projected token is replaced in its file well before it ends; kopf keeps a copy that has to follow."""
 
 type Stores = tuple[ObjectStore[OAuthClient], ObjectStore[ClientCertificate], ObjectStore[CertificateAuthority]]
 
@@ -62,12 +66,24 @@ def quiet_settings() -> kopf.OperatorSettings:
     return settings
 
 
-def login_as(kubeconfig: str | None) -> Callable[..., Any]:
-    """Kopf's credentials from the same place as ours: a kubeconfig, or the pod's service account."""
+def login_with(credentials: Credentials) -> Callable[..., Any]:
+    """Kopf's credentials are ours: one reading of the configuration for both, with any kubeconfig and in a pod."""
 
-    def login(**kwargs: Any) -> Any:
-        if kubeconfig or os.environ.get("KUBECONFIG"):
-            return kopf.login_with_kubeconfig(**kwargs)
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        # kopf asks at its start, when these have expired, and after a 401: a fresh look is right each time.
+        await credentials.renew()
+        files, authorization = credentials.tls_files, await credentials.authorization()
+        scheme, _space, token = (authorization or "").partition(" ")
+        return kopf.ConnectionInfo(
+            server=credentials.server,
+            ca_path=files.ca,
+            certificate_path=files.certificate,
+            private_key_path=files.key,
+            insecure=not files.verify,
+            scheme=scheme or None,
+            token=token or None,
+            proxy_url=credentials.proxy,
+            expiration=datetime.now(UTC) + _REFRESH,
+        )
 
     return login

@@ -11,7 +11,7 @@ from typing import Any
 import kopf
 
 from mintls.controllers.assembly import Assembly
-from mintls.controllers.handlers import login_as, quiet_settings, registry_for
+from mintls.controllers.handlers import login_with, quiet_settings, registry_for
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.metrics import Metrics
 from mintls.controllers.objects import CustomResource, ObjectKey, ObjectStore, key_of
@@ -99,7 +99,7 @@ class Operator:
         """Let kopf watch until told to stop, until the Lease is lost, or until one of the tasks fails."""
         parts, end = self._parts, asyncio.Event()
         registry = registry_for(
-            (parts.clients, parts.certificates, parts.authorities), login_as(self._settings.kubeconfig)
+            (parts.clients, parts.certificates, parts.authorities), login_with(self._api.credentials)
         )
         watches = kopf.operator(
             registry=registry, settings=quiet_settings(), standalone=True, clusterwide=True, stop_flag=end

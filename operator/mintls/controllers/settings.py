@@ -19,7 +19,6 @@ class OperatorSettings:
         workers: Objects that are looked at side by side.
         lease_seconds: Seconds after which another replica takes over from one that died.
         sweep_seconds: Seconds between two full lists, for what a broken watch did not tell.
-        kubeconfig: Path of a kubeconfig; ``None`` for KUBECONFIG or the pod's service account.
     """
 
     installation: Installation
@@ -31,4 +30,3 @@ class OperatorSettings:
     workers: int = 16
     lease_seconds: float = 15.0
     sweep_seconds: float = 300.0
-    kubeconfig: str | None = None

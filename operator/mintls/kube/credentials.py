@@ -19,7 +19,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import yaml
 from kubernetes.aio.client.configuration import Configuration
@@ -94,6 +94,15 @@ class Kubeconfig:
         return user is not None and "exec" in user and not hasattr(self._loader, "exec_plugin_expiry")
 
 
+class TLSFiles(NamedTuple):
+    """Where the parts of the TLS configuration are, as the configuration names them; None for what it does not have."""
+
+    ca: str | None
+    certificate: str | None
+    key: str | None
+    verify: bool
+
+
 class Credentials:
     """The server's address, its TLS context and the Authorization header, kept current.
 
@@ -114,6 +123,17 @@ class Credentials:
     def server(self) -> str:
         """Base URL of the API server, without a slash at its end."""
         return str(self._configuration.host).rstrip("/")
+
+    @property
+    def tls_files(self) -> TLSFiles:
+        """For a library that makes its own TLS context; the files exist for as long as this process."""
+        configuration = self._configuration
+        return TLSFiles(
+            ca=configuration.ssl_ca_cert or None,
+            certificate=configuration.cert_file or None,
+            key=configuration.key_file or None,
+            verify=bool(configuration.verify_ssl),
+        )
 
     @property
     def proxy(self) -> str | None:

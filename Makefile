@@ -1,0 +1,57 @@
+# `make help` lists the targets. Every target sets up what it needs; on a ready machine that takes no time.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-down test check format generate unit integration cluster-up cluster-down clean
+
+PROVIDER ?= auto
+KEEP ?=
+PYTEST_ARGS ?=
+# Nothing is formatted or generated without being checked in: CI sees what you saw.
+RUN = $(UV) run --frozen --quiet
+UV = $(shell command -v uv >/dev/null && uv --version >/dev/null 2>&1 && echo uv || echo "$${XDG_CACHE_HOME:-$$HOME/.cache}/mintls/uv/bin/uv")
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  Variables: PROVIDER=auto|embedded|kind|existing  KEEP=1 (demo)  PYTEST_ARGS=... (test, unit, integration)"
+
+setup: ## Install what the other targets need (uv, the virtual environment)
+	@hack/setup >/dev/null
+
+demo: setup ## Show the whole chain on a real Kubernetes API; KEEP=1 leaves it running
+	@$(RUN) hack/demo up --provider $(PROVIDER) $(if $(KEEP),--keep)
+
+demo-down: setup ## End a demo that was kept
+	@$(RUN) hack/demo down
+
+test: check integration ## Everything: checks, unit tests, real API server, real TLS, the demo
+
+check: setup ## Format, lint, types, layers, generated files, unit tests; under a minute
+	@$(RUN) ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(RUN) ruff check --quiet .
+	@$(RUN) mypy
+	@$(RUN) lint-imports
+	@$(RUN) python hack/generate --check
+	@$(RUN) pytest tests -m "not cluster" -q $(PYTEST_ARGS)
+
+format: setup ## Format and fix what can be fixed
+	@$(RUN) ruff format .
+	@$(RUN) ruff check --fix .
+
+generate: setup ## Write crds/ and the API reference anew from the types
+	@$(RUN) python hack/generate
+
+unit: setup ## Unit tests alone
+	@$(RUN) pytest tests -m "not cluster" -q $(PYTEST_ARGS)
+
+integration: setup ## Tests against a real Kubernetes API
+	@MINTLS_CLUSTER_PROVIDER=$(PROVIDER) $(RUN) pytest tests -m cluster $(PYTEST_ARGS)
+
+cluster-up: setup ## Start a Kubernetes API for yourself
+	@hack/cluster up --provider $(PROVIDER)
+
+cluster-down: setup ## Stop it
+	@hack/cluster down
+
+clean: ## Delete caches inside the tree
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .demo dist
