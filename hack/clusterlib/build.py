@@ -61,8 +61,11 @@ def ensure_binaries(progress: Progress, module: Path = MODULE_DIR) -> Binaries:
         return binaries
     lock = folder.with_name(f"{folder.name}.lock")
     with locked(lock, lambda: progress.say("another process builds; waiting for it")):
+        wanted = missing(binaries)
+        if wanted:
+            progress.say(f"building {', '.join(wanted)} with {go.version}: 5 to 10 minutes on 2 cores, this once")
         for number, name in enumerate(TARGETS, start=1):
-            if name in missing(binaries):
+            if name in wanted:
                 _Build(go, module, binaries, name, f"[{number}/{len(TARGETS)}] {name}", progress).run()
     return binaries
 
@@ -117,7 +120,6 @@ class _Build:
     def run(self) -> None:
         began = time.monotonic()
         self.binaries.folder.mkdir(parents=True, exist_ok=True)
-        self.progress.say(f"{self.label}: building (once; kept in {self.binaries.folder})")
         stale = self._packages_to_build()
         half_done = self.binaries.folder / f".{self.name}.new"
         command = ["build", "-v", *_FLAGS, "-ldflags", link_flags(self.binaries.kubernetes), "-o", str(half_done)]

@@ -6,19 +6,18 @@ Exit status: 0 done (status: it runs), 1 an error, 2 a wrong command line, 3 (st
 
 import argparse
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from clusterlib import providers
+from clusterlib import providers, record
 from clusterlib.build import ensure_binaries
 from clusterlib.cluster import Cluster, State, Status
 from clusterlib.errors import ClusterError
 from clusterlib.options import Options
-from clusterlib.paths import recorded_clusters
+from clusterlib.paths import ClusterDir, recorded_clusters
 from clusterlib.progress import Progress
-from clusterlib.session import remove_abandoned
+from clusterlib.session import lives, remove_abandoned
 
 _NOT_RUNNING = 3
 
@@ -35,14 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "kubectl-path": _kubectl_path,
         "build": _build,
     }[options.command]
+    progress = Progress()
     try:
-        return command(options, Progress())
+        return command(options, progress)
     except ClusterError as error:
-        print(f"hack/cluster: {error}", file=sys.stderr)
+        progress.say(f"hack/cluster: {error}")
         return 1
     except KeyboardInterrupt as interrupt:
         number = interrupt.args[0] if interrupt.args else signal.SIGINT
-        print("hack/cluster: interrupted; what had been started is stopped", file=sys.stderr)
+        progress.say("hack/cluster: interrupted; what had been started is stopped")
         return 128 + int(number)
 
 
@@ -60,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
         help="embedded: a further flag of kube-apiserver, as in --apiserver-arg=--v=4 (repeatable)",
     )
     down = commands.add_parser("down", parents=[one], help="stop it and delete what `up` made")
-    down.add_argument("--all", action="store_true", help="every cluster that this launcher made")
+    down.add_argument(
+        "--all", action="store_true", help="every cluster that this launcher made, but for those of running tests"
+    )
     status = commands.add_parser("status", parents=[one], help="say what runs")
     status.add_argument("--all", action="store_true", help="every cluster that this launcher made")
     kubeconfig = commands.add_parser("kubeconfig", parents=[one], help="print the path of its kubeconfig")
@@ -107,12 +109,24 @@ def _up(arguments: argparse.Namespace, progress: Progress) -> int:
 
 def _down(arguments: argparse.Namespace, progress: Progress) -> int:
     def take_down(name: str) -> int:
+        user = _running_user(name) if arguments.all else None
+        if user:
+            progress.say(
+                f"cluster {name}: process {user} works with it; left alone (name it to take it down all the same)"
+            )
+            return 0
         provider, _ = providers.provider_for(name, asked=_asked(arguments), progress=progress)
         done = provider.down(name)
         progress.say(f"cluster {name}: {'stopped and removed' if done else 'nothing to take down'}")
         return 0
 
-    return _for_each(arguments, take_down)
+    return _for_each(arguments, progress, take_down)
+
+
+def _running_user(name: str) -> int | None:
+    """The process that the cluster is for, if it is for one and that still runs: a test session, mostly."""
+    known = record.load(ClusterDir.of(name))
+    return known.owner.pid if known and known.owner and lives(known.owner) else None
 
 
 def _status(arguments: argparse.Namespace, progress: Progress) -> int:
@@ -120,10 +134,10 @@ def _status(arguments: argparse.Namespace, progress: Progress) -> int:
         provider, _ = providers.provider_for(name, asked=_asked(arguments), progress=progress)
         return _print_status(provider.status(name))
 
-    return _for_each(arguments, tell)
+    return _for_each(arguments, progress, tell)
 
 
-def _for_each(arguments: argparse.Namespace, act: Callable[[str], int]) -> int:
+def _for_each(arguments: argparse.Namespace, progress: Progress, act: Callable[[str], int]) -> int:
     """Act on the one cluster, or with --all on each: there, an error does not keep the others from their turn."""
     if not arguments.all:
         return act(arguments.name)
@@ -132,7 +146,7 @@ def _for_each(arguments: argparse.Namespace, act: Callable[[str], int]) -> int:
         try:
             worst = max(worst, act(folder.name))
         except ClusterError as error:
-            print(f"hack/cluster: {error}", file=sys.stderr)
+            progress.say(f"hack/cluster: {error}")
             worst = max(worst, 1)
     return worst
 

@@ -157,11 +157,12 @@ def identities(folder: ClusterDir, known: Record) -> dict[str, Identity]:
 def stop_all(folder: ClusterDir, known: Record) -> None:
     """Stop what runs of a cluster and wait until its ports are free; raises StopError.
 
-    The API server before etcd: without its store it lingers until its grace is over.
+    The API server before etcd: without its store it lingers until its grace is over, so then it gets none.
     """
     alive = {name: process for name, process in identities(folder, known).items() if process.is_alive()}
+    grace = _GRACE if "etcd" in alive else 0
     for component in reversed(COMPONENTS):
-        stubborn = processes.stop([alive[component.name]] if component.name in alive else [], _GRACE)
+        stubborn = processes.stop([alive[component.name]] if component.name in alive else [], grace)
         if stubborn:
             raise StopError(
                 f"cluster {folder.name}: {component.name} (process {stubborn[0].pid}) is still there after SIGKILL. "

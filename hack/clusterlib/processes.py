@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,12 +78,14 @@ def command_line(pid: int) -> str:
 
 
 def started_at(pid: int) -> str:
-    """A mark of when *pid* started, equal for as long as it is the same process; empty for none."""
+    """A mark of when *pid* started, equal for as long as it is the same process; empty for none and for a zombie."""
     if _PROC.is_dir():
         try:
-            # Field 22 of proc_pid_stat(5). The second field may hold blanks and brackets: count from its end.
-            return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]
-        except (OSError, IndexError):
+            # proc_pid_stat(5): the second field may hold blanks and brackets, so count from its end: 3 is the state,
+            # 22 the start. A zombie has ended: only its parent has not asked yet.
+            state, *fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+            return "" if state in "ZX" else fields[18]
+        except (OSError, ValueError, IndexError):
             return ""
     return _ps(pid, "lstart=")
 
@@ -108,26 +110,32 @@ def _reap(pid: int) -> None:
 
 def stop(processes: Sequence[Identity], grace: float) -> list[Identity]:
     """Ask all *processes* to end, kill those that still run after *grace* seconds; returns those that outlived that."""
-    remaining = _signal(processes, signal.SIGTERM)
-    remaining = _wait_gone(remaining, grace)
-    remaining = _signal(remaining, signal.SIGKILL)
-    return _wait_gone(remaining, 5)
+    # From here on by the start mark: an ending process loses its command line well before it lets its ports go.
+    marks = {process: started_at(process.pid) for process in processes if process.is_alive()}
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5)):
+        _signal(marks, number)
+        marks = _wait_gone(marks, seconds)
+    return list(marks)
 
 
-def _signal(processes: Sequence[Identity], number: signal.Signals) -> list[Identity]:
-    alive = [process for process in processes if process.is_alive()]
-    for process in alive:
-        try:
-            os.kill(process.pid, number)
-        except ProcessLookupError:
-            continue
-    return alive
+def _signal(marks: Mapping[Identity, str], number: signal.Signals) -> None:
+    for process, mark in marks.items():
+        if started_at(process.pid) == mark:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, number)
 
 
-def _wait_gone(processes: Sequence[Identity], seconds: float) -> list[Identity]:
+def _wait_gone(marks: Mapping[Identity, str], seconds: float) -> dict[Identity, str]:
+    """Wait for at most *seconds*; returns those that are still there."""
     deadline = time.monotonic() + seconds
-    alive = [process for process in processes if process.is_alive()]
-    while alive and time.monotonic() < deadline:
+    remaining = _remaining(marks)
+    while remaining and time.monotonic() < deadline:
         time.sleep(0.02)
-        alive = [process for process in alive if process.is_alive()]
-    return alive
+        remaining = _remaining(remaining)
+    return remaining
+
+
+def _remaining(marks: Mapping[Identity, str]) -> dict[Identity, str]:
+    for process in marks:
+        _reap(process.pid)
+    return {process: mark for process, mark in marks.items() if mark and started_at(process.pid) == mark}

@@ -15,7 +15,7 @@ from clusterlib import embedded, existing, kind, record
 from clusterlib.cluster import Provider
 from clusterlib.errors import BadRequestError
 from clusterlib.options import Options
-from clusterlib.paths import ClusterDir
+from clusterlib.paths import ClusterDir, clusters_root
 from clusterlib.progress import Progress
 
 VARIABLE = "MINTLS_CLUSTER_PROVIDER"
@@ -76,8 +76,11 @@ def gather(name: str, asked: str | None, options: Options, environment: Mapping[
 
 
 def _is_foreign(kubeconfig: str) -> bool:
-    """A KUBECONFIG that this launcher made does not turn its own cluster into somebody else's."""
-    return bool(kubeconfig) and not (Path(kubeconfig).is_file() and record.folder_of(Path(kubeconfig)))
+    """Whether KUBECONFIG is set, and to something else than what this launcher writes.
+
+    After `export KUBECONFIG=$(hack/cluster kubeconfig)`, `down` and the next `up` are still about our own cluster.
+    """
+    return bool(kubeconfig) and not Path(kubeconfig).resolve().is_relative_to(clusters_root().resolve())
 
 
 def make(name: str, progress: Progress) -> Provider:

@@ -5,7 +5,6 @@ import json
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from clusterlib.errors import RecordError
@@ -81,9 +80,3 @@ def _decode(data: dict[str, Any]) -> Record:
         options=Options(audit_log=options["audit_log"], apiserver_args=tuple(options["apiserver_args"])),
         owner=Owner(**owner) if owner else None,
     )
-
-
-def folder_of(path: Path) -> ClusterDir | None:
-    """The cluster whose folder *path* lies in, if it is one of ours."""
-    parent = ClusterDir(path.resolve().parent)
-    return parent if parent.record.is_file() else None

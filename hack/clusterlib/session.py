@@ -11,6 +11,7 @@ from clusterlib.errors import ClusterError
 from clusterlib.options import Options
 from clusterlib.paths import ClusterDir, recorded_clusters
 from clusterlib.progress import Progress, Silent
+from clusterlib.record import Owner
 
 
 def unique_name(purpose: str = "test") -> str:
@@ -50,13 +51,18 @@ def running_cluster(
             chosen.down(called)
 
 
+def lives(owner: Owner) -> bool:
+    """Whether the process that a cluster is for still runs."""
+    return processes.started_at(owner.pid) == owner.started
+
+
 def remove_abandoned(progress: Progress) -> list[str]:
     """Take down every cluster whose owner is gone; returns their names. One that resists is left to ``down``."""
     removed = []
     for folder in recorded_clusters():
         try:
             known = record.load(folder)
-            if known and known.owner and processes.started_at(known.owner.pid) != known.owner.started:
+            if known and known.owner and not lives(known.owner):
                 progress.say(f"cluster {folder.name}: its owner, process {known.owner.pid}, is gone; removing it")
                 providers.make(known.provider, progress).down(folder.name)
                 removed.append(folder.name)

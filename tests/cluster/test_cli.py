@@ -1,4 +1,5 @@
 import io
+import os
 import stat
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from clusterlib.cli import duration, main
 from clusterlib.cluster import Cluster
 from clusterlib.errors import KubectlError
 from clusterlib.paths import MODULE_DIR, ClusterDir
+from clusterlib.processes import started_at
 from clusterlib.progress import Progress
-from clusterlib.record import Record
+from clusterlib.record import Owner, Record
 
 pytestmark = pytest.mark.usefixtures("state_home")
 
@@ -64,6 +66,29 @@ def test_down_of_all_takes_each_by_what_it_was_made_with(folder: ClusterDir, mon
     record.save(folder, Record("here", "embedded"))
     monkeypatch.setenv("MINTLS_CLUSTER_PROVIDER", "existing")
     assert main(["down", "--all"]) == 0
+    assert not folder.root.exists()
+
+
+def test_down_of_all_leaves_the_cluster_of_a_running_test_session(
+    folder: ClusterDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record.save(folder, Record("here", "embedded", owner=Owner(os.getpid(), started_at(os.getpid()))))
+    assert main(["down", "--all"]) == 0
+    assert f"process {os.getpid()} works with it" in capsys.readouterr().err
+    assert folder.root.exists()
+    assert main(["down", "--name", "here"]) == 0
+    assert not folder.root.exists()
+
+
+def test_one_damaged_record_does_not_keep_all_from_going_down(
+    folder: ClusterDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record.save(folder, Record("here", "embedded"))
+    broken = ClusterDir.of("a-broken-one")
+    broken.root.mkdir()
+    broken.record.write_text("{")
+    assert main(["down", "--all"]) == 1
+    assert "a-broken-one" in capsys.readouterr().err
     assert not folder.root.exists()
 
 

@@ -67,9 +67,7 @@ class TestGathering:
         assert gather("here", None, Options(), {"KUBECONFIG": str(other)}).kubeconfig_given
 
     def test_a_kubeconfig_that_the_launcher_made_is_not(self, folder: ClusterDir) -> None:
-        # Or `down` after `export KUBECONFIG=...` would take its own cluster for a stranger's.
-        record.save(folder, Record("here", "embedded"))
-        folder.kubeconfig.touch()
+        # Or, after `export KUBECONFIG=...`, `down` and the next `up` would take it for a stranger's.
         assert not gather("here", None, Options(), {"KUBECONFIG": str(folder.kubeconfig)}).kubeconfig_given
 
     def test_a_record_names_its_provider(self, folder: ClusterDir) -> None:
