@@ -1,0 +1,158 @@
+"""Who is let in, one violation at a time; and that all are looked at, whichever fails."""
+
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from builders.issuer import OPERATOR_ID, registration
+from builders.pki import DAY, HOUR, NOW, Leaf, authority, dns, uri
+from mintls.core.oauth.client import Client, prepare
+from mintls.core.oauth.client_authentication import PathTo, authenticate, is_identity
+from mintls.core.oauth.errors import InvalidClient, Reason
+from mintls.core.pki.errors import PathInvalid, PathProblem
+from mintls.core.pki.names import SubjectKind, SubjectName, normalize
+from mintls.core.pki.trust import Path
+
+AUTHORITY = authority()
+LEAF = AUTHORITY.client()
+# One microsecond is less than X.509 can tell.
+TICK = HOUR / 3_600_000_000
+
+
+def client(**changes: Any) -> Client:
+    return prepare(registration(**changes), "https://issuer.example")
+
+
+def path(begin: datetime = NOW - HOUR, end: datetime = NOW + HOUR) -> Path:
+    return Path((LEAF.certificate, AUTHORITY.root), begin, end)
+
+
+def paths(**known: Path | PathProblem) -> PathTo:
+    """What each authority says of the certificate; those that are not named do not know it."""
+
+    def path_to(name: str) -> Path:
+        found = known.get(name, PathProblem.UNTRUSTED)
+        if isinstance(found, Path):
+            return found
+        raise PathInvalid(found, "no path")
+
+    return path_to
+
+
+def refusal(
+    who: Client | None, leaf: Leaf | None = LEAF, path_to: PathTo | None = None, now: datetime = NOW
+) -> InvalidClient:
+    with pytest.raises(InvalidClient) as refused:
+        authenticate(who, leaf.facts if leaf else None, path_to or paths(default=path()), now)
+    return refused.value
+
+
+def test_the_client_with_its_certificate_is_let_in() -> None:
+    who = client()
+    assert authenticate(who, LEAF.facts, paths(default=path()), NOW) == (who, LEAF.facts)
+
+
+@pytest.mark.parametrize(
+    ("who", "leaf", "reason"),
+    [
+        (None, LEAF, Reason.UNKNOWN_CLIENT),
+        (None, None, Reason.NO_CERTIFICATE),
+        (client(), None, Reason.NO_CERTIFICATE),
+        (client(suspended=True), LEAF, Reason.SUSPENDED_CLIENT),
+        (client(token_endpoint_auth_method="private_key_jwt"), LEAF, Reason.UNSUPPORTED_METHOD),
+        (client(name="other"), LEAF, Reason.WRONG_NAME),
+        (client(subject=SubjectName(SubjectKind.SAN_DNS, "*.shop.svc")), LEAF, Reason.WRONG_NAME),
+        (client(), AUTHORITY.client(uri("spiffe://cluster.local/ns/shop/client/billing/x")), Reason.WRONG_NAME),
+        (client(), AUTHORITY.client(uri("spiffe://cluster.local/ns/shop/client/billin")), Reason.WRONG_NAME),
+        (client(), AUTHORITY.client(dns("billing.shop.svc")), Reason.WRONG_NAME),
+        (client(authorities=("other",)), LEAF, Reason.UNTRUSTED_CERTIFICATE),
+        (client(authorities=()), LEAF, Reason.UNTRUSTED_CERTIFICATE),
+    ],
+)
+def test_what_is_wrong_is_named(who: Client | None, leaf: Leaf | None, reason: Reason) -> None:
+    assert refusal(who, leaf).reason is reason
+
+
+def test_a_certificate_of_nobodys_name_does_not_make_an_unknown_client_known() -> None:
+    assert refusal(None, AUTHORITY.client(uri("spiffe://invalid/nobody"))).reason is Reason.UNKNOWN_CLIENT
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        (PathProblem.EXPIRED, Reason.EXPIRED_CERTIFICATE),
+        (PathProblem.NOT_YET_VALID, Reason.NOT_YET_VALID_CERTIFICATE),
+        (PathProblem.WRONG_USAGE, Reason.WRONG_USAGE),
+        (PathProblem.NOT_A_LEAF, Reason.UNTRUSTED_CERTIFICATE),
+        (PathProblem.UNTRUSTED, Reason.UNTRUSTED_CERTIFICATE),
+    ],
+)
+def test_why_there_is_no_path_is_named(problem: PathProblem, reason: Reason) -> None:
+    assert refusal(client(), path_to=paths(default=problem)).reason is reason
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"),
+    [
+        (NOW - HOUR - TICK, Reason.NOT_YET_VALID_CERTIFICATE),
+        (NOW - HOUR, None),
+        (NOW + HOUR, None),
+        (NOW + HOUR + TICK, Reason.EXPIRED_CERTIFICATE),
+        (NOW + 400 * DAY, Reason.EXPIRED_CERTIFICATE),
+    ],
+)
+def test_a_path_that_was_found_earlier_counts_only_while_it_holds(now: datetime, reason: Reason | None) -> None:
+    """The finder hands out the path whatever the time is: here is the check that stands in for TLS's own."""
+    if reason is None:
+        authenticate(client(), LEAF.facts, paths(default=path()), now)
+    else:
+        assert refusal(client(), now=now).reason is reason
+
+
+def test_one_of_several_authorities_is_enough() -> None:
+    who = client(authorities=("a", "b"))
+    authenticate(who, LEAF.facts, paths(b=path()), NOW)
+    assert refusal(who, path_to=paths(c=path())).reason is Reason.UNTRUSTED_CERTIFICATE
+
+
+def test_of_several_authorities_the_one_that_knows_the_certificate_says_what_is_wrong() -> None:
+    who = client(authorities=("a", "b"))
+    assert refusal(who, path_to=paths(b=PathProblem.EXPIRED)).reason is Reason.EXPIRED_CERTIFICATE
+
+
+def test_outwardly_all_are_one() -> None:
+    refusals = [refusal(None), refusal(client(suspended=True)), refusal(client(name="other")), refusal(client(), None)]
+    assert {(error.code, error.description) for error in refusals} == {
+        ("invalid_client", "client authentication failed")
+    }
+
+
+@pytest.mark.parametrize("who", [None, client(suspended=True), client(name="other"), client(), client(scopes=())])
+def test_the_path_is_looked_for_whatever_else_is_wrong(who: Client | None) -> None:
+    """It is by far the longest step; leaving it out for some would show by the time who is registered."""
+    asked = []
+
+    def path_to(name: str) -> Path:
+        asked.append(name)
+        return path()
+
+    with suppress(InvalidClient):
+        authenticate(who, LEAF.facts, path_to, NOW)
+    assert asked == ["default"]
+
+
+class TestIdentity:
+    OPERATOR = normalize(SubjectName(SubjectKind.SAN_URI, OPERATOR_ID))
+    LEAF = AUTHORITY.client(uri(OPERATOR_ID))
+
+    def test_name_and_authority_make_it(self) -> None:
+        assert is_identity(self.OPERATOR, "default", self.LEAF.facts, paths(default=path()), NOW)
+
+    def test_nothing_less(self) -> None:
+        good = paths(default=path())
+        assert not is_identity(self.OPERATOR, "default", None, good, NOW)
+        assert not is_identity(self.OPERATOR, "default", LEAF.facts, good, NOW)
+        assert not is_identity(self.OPERATOR, "default", self.LEAF.facts, paths(other=path()), NOW)
+        assert not is_identity(self.OPERATOR, "default", self.LEAF.facts, good, NOW + 2 * HOUR)
