@@ -1,6 +1,8 @@
 import io
 import os
+import signal
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,22 @@ pytestmark = pytest.mark.usefixtures("state_home")
 
 
 @pytest.fixture(autouse=True)
-def signals_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command takes over signals; within pytest they stay pytest's."""
-    monkeypatch.setattr(cli, "_turn_signals_into_interrupts", lambda: None)
+def signals_as_they_were() -> Iterator[None]:
+    """The command takes over signals; pytest gets them back."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_every_way_of_being_told_to_stop_ends_with_that_signals_status(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "ensure_binaries", lambda _: os.kill(os.getpid(), number))
+    assert main(["build"]) == 128 + number
+    assert capsys.readouterr().err == "hack/cluster: interrupted; what had been started is stopped\n"
 
 
 def test_the_entry_is_executable() -> None:
