@@ -85,7 +85,12 @@ DIFFERENT = [
     ("a separator smuggled in as a value", r"CN=a\,O\=b", "CN=a,O=b"),
     ("two of one type in an RDN are not one", "OU=a+OU=b", "OU=a"),
     ("two that fold to one are still two", "OU=a+OU=A", "OU=a"),
-    ("a blank that carries a combining mark is significant", "CN=a \N{COMBINING DIAERESIS}b", "CN=a b"),
+    (
+        "a blank that carries a combining mark is significant",
+        "CN=\\20\N{COMBINING DIAERESIS}a",
+        "CN=\N{COMBINING DIAERESIS}a",
+    ),
+    ("also beside one that does not", "CN=a  \N{COMBINING DIAERESIS}b", "CN=a \N{COMBINING DIAERESIS}b"),
     ("case, where the type's rule is not known: caseExactMatch", "1.3.6.1.4.1.99999.1=X", "1.3.6.1.4.1.99999.1=x"),
     ("a repeated RDN", "OU=a,OU=a", "OU=a"),
 ]
@@ -161,6 +166,21 @@ def test_a_malformed_name_is_refused_and_told_what_is_right(text: str, told: str
 
 def test_the_most_specific_rdn_stands_first_in_text_and_last_in_der() -> None:
     assert [attribute.value for attribute in parse_dn("CN=billing,OU=shop,O=example")] == ["example", "shop", "billing"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r"CN=a\ ", "a "),
+        (r"CN=a\  ", "a "),
+        ("CN=a\\\\  ", "a\\"),
+        (r"CN=\ a", " a"),
+        ('CN=" a "', " a "),
+        ("CN= a ", "a"),
+    ],
+)
+def test_blanks_at_the_ends_of_a_value_are_kept_where_escaped_and_only_there(text: str, value: str) -> None:
+    assert [attribute.value for attribute in parse_dn(text)] == [value]
 
 
 ENCODINGS = [
