@@ -1,0 +1,7 @@
+"""``python -m demolib``."""
+
+import sys
+
+from demolib.cli import main
+
+sys.exit(main())
