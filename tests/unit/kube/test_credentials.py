@@ -1,3 +1,4 @@
+import asyncio
 import json
 import stat
 from pathlib import Path
@@ -127,11 +128,21 @@ async def test_a_plugins_token_is_fetched_again_when_it_ends(tmp_path: Path) -> 
     assert await aged(subject, 1000).authorization() == "Bearer call-2"
 
 
+# kubernetes.aio compares the plugin's expirationTimestamp with datetime.utcnow().
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
+async def test_a_plugins_token_that_is_refused_before_its_end_is_fetched_again(tmp_path: Path) -> None:
+    user = an_exec_plugin(tmp_path, expirationTimestamp="2999-01-01T00:00:00Z")
+    subject = await load_credentials(str(a_kubeconfig(tmp_path / "k", **user)))
+    assert await aged(subject, 1000).authorization() == "Bearer call-1"
+    await aged(subject, 10).renew()
+    assert await subject.authorization() == "Bearer call-2"
+
+
 async def test_many_refused_requests_ask_once(tmp_path: Path) -> None:
     subject = await load_credentials(str(a_kubeconfig(tmp_path / "k", **an_exec_plugin(tmp_path))))
     aged(subject, 10)
-    for _ in range(3):
-        await subject.renew()
+    await asyncio.gather(*(subject.renew() for _ in range(5)))
+    await subject.renew()
     assert await subject.authorization() == "Bearer call-2"
 
 
