@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from mintls.core.pki.certificate import CertificateFacts
 from mintls.core.pki.credential import Credential, check_credential
@@ -24,6 +24,12 @@ COMPONENT = "mintls.dev/component"
 CERTIFICATE_DIGEST = "mintls.dev/certificate-digest"
 CONTENTS_DIGEST = "mintls.dev/contents-digest"
 REVISION = "mintls.dev/revision"
+
+_REVISION_DIGITS = 9  # more were not counted by us, and would not fit into a status
+
+_SHORTEST_USE = timedelta(seconds=10)
+"""A certificate is used for so long at least, or for half of what it has if that is less: a renewal that asks for the
+next one at once would never end. ``renewBefore: 59s`` of ``duration: 1m`` would, and a CA that ends in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +202,26 @@ def situation(
 
 def validity_of(leaf: CertificateFacts, wanted: Wanted, uid: str) -> Validity:
     """Validity and renewal time of a certificate."""
-    due = renewal_time(leaf.not_before, leaf.not_after, wanted.renew_before, uid)
-    return Validity(leaf.not_before, leaf.not_after, due)
+    return validity(leaf.not_before, leaf.not_after, wanted, uid)
+
+
+def validity(not_before: datetime, not_after: datetime, wanted: Wanted, uid: str) -> Validity:
+    """A validity with the renewal time that is wanted for it. Backdating is no part of a certificate's life."""
+    backdate = wanted.authority.backdate
+    due = renewal_time(not_before, not_after, wanted.renew_before, uid, backdate=backdate)
+    return Validity(not_before, not_after, max(due, _earliest_renewal(not_before, not_after, backdate)))
+
+
+def _earliest_renewal(not_before: datetime, not_after: datetime, backdate: timedelta) -> datetime:
+    issued = not_before + backdate if backdate < not_after - not_before else not_before
+    half = (not_after - issued) // 2
+    return issued + max(timedelta(seconds=1), min(_SHORTEST_USE, half - timedelta(microseconds=half.microseconds)))
+
+
+def marked_revision(secret: SecretView) -> int:
+    """How many certificates were issued into a Secret, by its annotation; 0 if that says nothing usable."""
+    marked = secret.annotations.get(REVISION, "")
+    return int(marked) if len(marked) <= _REVISION_DIGITS and marked.isascii() and marked.isdigit() else 0
 
 
 # --- checks, in the order in which they are made ---
@@ -240,7 +264,7 @@ def _authority_changed(now: Situation) -> Violation | None:
 def _signed_by(child: x509.Certificate, parent: x509.Certificate) -> bool:
     try:
         child.verify_directly_issued_by(parent)
-    except (InvalidSignature, ValueError, TypeError):
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
         return False
     return True
 

@@ -3,12 +3,22 @@
 from mintls.api.v1alpha1.keyspec import PrivateKey
 from mintls.core.pki.keys import KeySpec
 
-_DEFAULT_SIZES = {"ECDSA": 256, "RSA": 2048, "Ed25519": 256}
+_SIZES = {"ECDSA": (256, 384), "RSA": (2048, 3072, 4096), "Ed25519": (256,)}
+"""The sizes that are made of each algorithm, its default first."""
 
 
 def key_spec(private_key: PrivateKey) -> KeySpec:
     """Algorithm and size, with the default size of the algorithm: 256 for ECDSA, 2048 for RSA."""
     return KeySpec(
         algorithm=private_key.algorithm,
-        size=private_key.size or _DEFAULT_SIZES[private_key.algorithm],
+        size=private_key.size or _SIZES[private_key.algorithm][0],
     )
+
+
+def key_problem(private_key: PrivateKey) -> str:
+    """Why such a key cannot be made; "" if it can. The schema says the same; an object may be older than the schema."""
+    sizes = _SIZES[private_key.algorithm]
+    if key_spec(private_key).size in sizes:
+        return ""
+    right = " or ".join(str(size) for size in sizes)
+    return f"privateKey: size {private_key.size} of {private_key.algorithm}: write {right}, or leave size out"

@@ -62,12 +62,20 @@ def is_own_service_name(name: str, namespace: str, cluster_domain: str) -> bool:
 def foreign_dns_name(names: tuple[str, ...], namespace: str, installation: Installation) -> str | None:
     """Why a ClientCertificate may not have its ``dnsNames``; ``None`` if it may."""
     foreign = [name for name in names if not is_own_service_name(name, namespace, installation.cluster_domain)]
-    if not foreign:
-        return None
-    return (
-        f"dnsNames {', '.join(foreign)}: only names of Services of namespace {namespace} are allowed, "
-        f"such as <service>.{namespace}.svc"
-    )
+    if foreign:
+        return (
+            f"dnsNames {', '.join(foreign)}: only names of Services of namespace {namespace} are allowed, "
+            f"such as <service>.{namespace}.svc"
+        )
+    return next((problem for name in names if (problem := _not_a_host_name(name))), None)
+
+
+def _not_a_host_name(name: str) -> str | None:
+    try:
+        normalize(SubjectName(SubjectKind.SAN_DNS, name))
+    except InvalidName as invalid:
+        return f"dnsNames {name!r} cannot be used: {invalid}"
+    return None
 
 
 def leaf_names(

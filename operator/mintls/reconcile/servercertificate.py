@@ -9,7 +9,6 @@ from mintls.core.pki.keys import KeySpec
 from mintls.core.pki.names import SubjectKind, SubjectName
 from mintls.reconcile.credential import (
     ISSUE_CHECKS,
-    REVISION,
     REWRITE_CHECKS,
     AuthorityView,
     Contents,
@@ -18,6 +17,7 @@ from mintls.reconcile.credential import (
     Wanted,
     first_violation,
     leaf_validity,
+    marked_revision,
     situation,
 )
 from mintls.reconcile.installation import Installation
@@ -105,7 +105,7 @@ def decide(seen: Observed) -> Decision:
     if authority.problem:
         return Blocked(Violation(Reason.AUTHORITY_NOT_READY, f"{violation.message}; {authority.problem}"))
     not_before, not_after = leaf_validity(wanted, seen.now)
-    revision = _revision(seen.secret) + (1 if kept is None else 0)
+    revision = (marked_revision(seen.secret) if seen.secret else 0) + (1 if kept is None else 0)
     return Write(violation, wanted, not_before, not_after, kept, seen.secret, revision)
 
 
@@ -128,8 +128,3 @@ def _name(name: str) -> SubjectName:
         return SubjectName(SubjectKind.SAN_IP, str(ip_address(name)))
     except ValueError:
         return SubjectName(SubjectKind.SAN_DNS, name)
-
-
-def _revision(secret: SecretView | None) -> int:
-    marked = secret.annotations.get(REVISION, "") if secret else ""
-    return int(marked) if marked.isascii() and marked.isdigit() else 0

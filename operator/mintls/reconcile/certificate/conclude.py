@@ -27,14 +27,17 @@ from mintls.reconcile.conditions import Finding
 from mintls.reconcile.credential import Validity, Violation, validity_of
 from mintls.reconcile.reasons import Reason
 
+_ASK_AGAIN = timedelta(minutes=1)
+"""How often somebody else's Secret is asked for: nobody tells us when it is gone."""
+
 
 def conclude(seen: Observed, decision: Decision, outcome: Outcome) -> Conclusion:
     """Status, next look and event, from what was decided and what became of it."""
     match decision, outcome:
         case Blocked(), _:
             return _conclude_blocked(seen, decision)
-        case Postponed(until), _:
-            return Conclusion(seen.certificate.status, until)
+        case Postponed(), _:
+            return _conclude_postponed(seen, decision)
         case ((Issue() | Rewrite()), Failed(violation)):
             return _conclude_failed(seen, decision, violation)
         case ((Issue() | Rewrite()), Written()):
@@ -47,10 +50,23 @@ def conclude(seen: Observed, decision: Decision, outcome: Outcome) -> Conclusion
 def _conclude_blocked(seen: Observed, blocked: Blocked) -> Conclusion:
     violation, current = blocked.violation, blocked.current
     if current and seen.now < current.not_after:
-        status = _status(seen, _ready_but(current, violation))
+        status = _idle_status(seen, _ready_but(current, violation))
         return Conclusion(status, current.not_after, _warn_once(seen, violation, "Issuing"))
     findings = (conds.stalled if blocked.stalled else conds.waiting)(violation.reason, violation.message)
-    return Conclusion(_status(seen, findings), None, _warn_once(seen, violation, "Ready"))
+    again = seen.now + _ASK_AGAIN if violation.reason == Reason.SECRET_NOT_OWNED else None
+    return Conclusion(_idle_status(seen, findings), again, _warn_once(seen, violation, "Ready"))
+
+
+def _conclude_postponed(seen: Observed, postponed: Postponed) -> Conclusion:
+    """The failure was said already; but what waited for a renewal then may be worse now."""
+    until, violation, current = postponed.until, postponed.violation, postponed.current
+    if current and seen.now < current.not_after:
+        return Conclusion(seen.certificate.status, min(until, current.not_after))
+    if not conds.holds(seen.certificate.status.conditions, "Ready"):
+        return Conclusion(seen.certificate.status, until)
+    now = Violation(violation.reason, f"{violation.message}; the next attempt is at {_time(until)}")
+    status = _status(seen, (*conds.waiting(now.reason, now.message), _issuing(now)))
+    return Conclusion(status, until, _warn_once(seen, now, "Ready"))
 
 
 def _conclude_failed(seen: Observed, decision: Issue | Rewrite, violation: Violation) -> Conclusion:
@@ -145,6 +161,11 @@ def _status(seen: Observed, findings: tuple[Finding, ...]) -> ClientCertificateS
         observed_generation=seen.certificate.metadata.generation,
         conditions=_conditions(seen, findings),
     )
+
+
+def _idle_status(seen: Observed, findings: tuple[Finding, ...]) -> ClientCertificateStatus:
+    """Of a certificate that nothing is tried for; what keeps it may end at any time, and then it is tried at once."""
+    return msgspec.structs.replace(_status(seen, findings), next_attempt_time=None)
 
 
 def _conditions(seen: Observed, findings: tuple[Finding, ...]) -> tuple[Condition, ...]:

@@ -1,14 +1,14 @@
 """What to do about a ClientCertificate now."""
 
+from datetime import datetime
+
 from mintls.core.durations import parse_duration
 from mintls.core.pki.credential import Credential
-from mintls.core.schedule import renewal_time
 from mintls.reconcile import policy
 from mintls.reconcile.certificate.obstacles import first_obstacle, is_ours
 from mintls.reconcile.certificate.values import Blocked, Decision, Issue, Keep, Observed, Postponed, Rewrite
 from mintls.reconcile.credential import (
     ISSUE_CHECKS,
-    REVISION,
     REWRITE_CHECKS,
     Situation,
     Validity,
@@ -16,7 +16,9 @@ from mintls.reconcile.credential import (
     Wanted,
     first_violation,
     leaf_validity,
+    marked_revision,
     situation,
+    validity,
 )
 from mintls.reconcile.keyspec import key_spec
 from mintls.reconcile.reasons import Reason
@@ -26,13 +28,16 @@ def must_read(seen: Observed) -> bool:
     """Whether the Secret's data has to be read before ``decide``.
 
     It does not while the Secret is the very version that was found whole and has what is wanted. So a restart with
-    10,000 current Secrets reads none of them.
+    10,000 current Secrets reads none of them. Somebody else's Secret has to be asked for each time: it may carry no
+    label of ours, and then no watch tells that it is gone.
     """
-    if seen.secret is None or not is_ours(seen):
+    if seen.secret is None:
         return False
-    if seen.secret.resource_version != seen.whole_version or seen.certificate.status.not_after is None:
+    if not is_ours(seen) or seen.secret.resource_version != seen.whole_version:
         return True
     wanted = wanted_credential(seen)
+    if isinstance(wanted, Wanted) and _remembered(seen, wanted) is None:
+        return True
     return isinstance(wanted, Wanted) and first_violation(REWRITE_CHECKS, _situation(seen, wanted)) is not None
 
 
@@ -47,12 +52,14 @@ def decide(seen: Observed) -> Decision:
         return wanted
     there = _situation(seen, wanted)
     issue, rewrite = first_violation(ISSUE_CHECKS, there), first_violation(REWRITE_CHECKS, there)
-    if not issue and not rewrite:
+    violation = issue or rewrite
+    if violation is None:
         return _keep(seen, wanted, there)
-    postponed = _postponed(seen)
-    if postponed:
-        return postponed
-    return _issue(seen, wanted, there, issue) if issue else _rewrite(seen, wanted, there, rewrite)
+    current = there.validity if violation.reason == Reason.RENEWAL_DUE else None
+    until = _postponed_until(seen)
+    if until:
+        return Postponed(until, violation, current)
+    return _issue(seen, wanted, violation, current) if issue else _rewrite(seen, wanted, there, violation)
 
 
 def wanted_credential(seen: Observed) -> Wanted | Blocked:
@@ -97,21 +104,19 @@ def _remembered(seen: Observed, wanted: Wanted) -> Validity | None:
     status = seen.certificate.status
     if status.not_before is None or status.not_after is None:
         return None
-    due = renewal_time(status.not_before, status.not_after, wanted.renew_before, seen.certificate.metadata.uid)
-    return Validity(status.not_before, status.not_after, due)
+    return validity(status.not_before, status.not_after, wanted, seen.certificate.metadata.uid)
 
 
-def _postponed(seen: Observed) -> Postponed | None:
-    """A failed attempt of this same generation waits for its next one."""
+def _postponed_until(seen: Observed) -> datetime | None:
+    """A failed attempt of this same generation waits for its next one, unless the clock was set back since."""
     status = seen.certificate.status
     until = status.next_attempt_time
     if until is None or seen.now >= until or status.observed_generation != seen.certificate.metadata.generation:
         return None
-    return Postponed(until)
+    return None if status.last_failure_time and seen.now < status.last_failure_time else until
 
 
-def _issue(seen: Observed, wanted: Wanted, there: Situation, violation: Violation) -> Decision:
-    current = there.validity if violation.reason == Reason.RENEWAL_DUE else None
+def _issue(seen: Observed, wanted: Wanted, violation: Violation, current: Validity | None) -> Decision:
     if wanted.authority.problem:
         name, problem = wanted.authority.name, wanted.authority.problem
         message = f'{violation.message}; CertificateAuthority "{name}" cannot sign: {problem}'
@@ -122,12 +127,12 @@ def _issue(seen: Observed, wanted: Wanted, there: Situation, violation: Violatio
 
 def _revision(seen: Observed) -> int:
     """The latest revision: of the status, or of the Secret when the status was not written any more."""
-    marked = seen.secret.annotations.get(REVISION, "") if seen.secret and is_ours(seen) else ""
-    return max(seen.certificate.status.revision, int(marked) if marked.isascii() and marked.isdigit() else 0)
+    marked = marked_revision(seen.secret) if seen.secret and is_ours(seen) else 0
+    return max(seen.certificate.status.revision, marked)
 
 
-def _rewrite(seen: Observed, wanted: Wanted, there: Situation, violation: Violation | None) -> Rewrite:
-    if seen.contents is None or seen.secret is None or violation is None:
+def _rewrite(seen: Observed, wanted: Wanted, there: Situation, violation: Violation) -> Rewrite:
+    if seen.contents is None or seen.secret is None:
         raise ValueError("the Secret has to be read before it is written again")
     if not isinstance(there.credential, Credential):
         raise TypeError("a broken credential is issued anew, not written again")

@@ -61,9 +61,17 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """The last attempt failed, and the next one is not due."""
+    """The last attempt failed, and the next one is not due.
+
+    Attributes:
+        until: When it is.
+        violation: What has to be done then.
+        current: Validity of a certificate that is still good meanwhile.
+    """
 
     until: datetime
+    violation: Violation
+    current: Validity | None
 
 
 @dataclass(frozen=True, slots=True)
