@@ -1,0 +1,248 @@
+"""A simulated Secret: what a decision about a credential makes of it, signed by the real code.
+
+Keys come from a pool, one for each kind, because making an RSA key takes longer than everything else together.
+"""
+
+import base64
+import secrets
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from builders import pki
+from builders.objects import authority_view, default_authority, observed, with_status
+from builders.pki import NOW
+from mintls.api.v1alpha1 import ClientCertificate
+from mintls.api.v1alpha1.clientcertificate import ClientCertificateSpec, ClientCertificateStatus
+from mintls.api.v1alpha1.meta import Condition
+from mintls.controllers.entropy import new_key
+from mintls.controllers.issuing import secret_manifest
+from mintls.controllers.secretviews import contents_of, view_of
+from mintls.core.pki.certificate import CertificateFacts, encode_pem, facts
+from mintls.core.pki.keys import KeySpec, PrivateKey, encode_private_key
+from mintls.core.pki.names import parse_dn
+from mintls.core.pki.profiles import EMPTY_NAME, LeafProfile, serial_number
+from mintls.core.pki.signing import sign_leaf
+from mintls.kube.statuspatch import merge_patch
+from mintls.reconcile.announcement import Announcement
+from mintls.reconcile.certificate.conclude import conclude
+from mintls.reconcile.certificate.decide import decide, must_read
+from mintls.reconcile.certificate.values import (
+    Conclusion,
+    Failed,
+    Issue,
+    Keep,
+    Observed,
+    Outcome,
+    Rewrite,
+    Written,
+)
+from mintls.reconcile.conditions import find, holds
+from mintls.reconcile.credential import AuthorityView, Contents, SecretView, Violation, Wanted
+
+
+@cache
+def pooled_key(spec: KeySpec) -> PrivateKey:
+    """The pool's key of a kind."""
+    return new_key(spec)
+
+
+def make_pair(
+    wanted: Wanted, not_before: datetime, not_after: datetime, authority: pki.Authority
+) -> tuple[CertificateFacts, dict[str, bytes]]:
+    """A leaf for what is wanted, and ``tls.crt`` and ``tls.key``."""
+    key = pooled_key(wanted.key)
+    start, end = authority.signer.clip(not_before, not_after)
+    subject = parse_dn(wanted.subject.value) if wanted.subject else EMPTY_NAME
+    profile = LeafProfile(subject, wanted.names, wanted.usage, start, end)
+    leaf = sign_leaf(profile, key.public_key(), authority.signer, serial_number(secrets.token_bytes(20)))
+    return facts(leaf), {"tls.crt": encode_pem(leaf, *authority.signer.chain), "tls.key": encode_private_key(key)}
+
+
+@dataclass
+class SimulatedSecret:
+    """One Secret as the API server keeps it; ``None`` while there is none."""
+
+    body: dict[str, Any] | None = None
+    version: int = 100
+    written: int = 0
+
+    @property
+    def view(self) -> SecretView | None:
+        return view_of(self.body) if self.body is not None else None
+
+    @property
+    def contents(self) -> Contents | None:
+        return contents_of(self.body) if self.body is not None else None
+
+    @property
+    def data(self) -> dict[str, bytes]:
+        contents = self.contents
+        return dict(contents.data) if contents is not None else {}
+
+    def put(self, manifest: dict[str, Any]) -> None:
+        """Server-side apply of a whole manifest: foreign keys, labels and annotations stay."""
+        self.version += 1
+        self.written += 1
+        before = self.body or {"metadata": {"uid": f"secret-{self.version}"}}
+        metadata = {**before["metadata"], **manifest["metadata"], "resourceVersion": str(self.version)}
+        for part in ("labels", "annotations"):
+            metadata[part] = {**before["metadata"].get(part, {}), **manifest["metadata"].get(part, {})}
+        self.body = {**manifest, "metadata": metadata, "data": {**before.get("data", {}), **manifest["data"]}}
+
+    def edit(self, **files: bytes | None) -> None:
+        """Somebody's hand: each file set, or taken away with ``None``; ``__`` in a name stands for a dot."""
+        if self.body is None:
+            return
+        data = dict(self.body["data"])
+        for name, value in files.items():
+            file = name.replace("__", ".")
+            data.pop(file, None)
+            if value is not None:
+                data[file] = base64.b64encode(value).decode()
+        self.body = {**self.body, "data": data}
+        self._touch()
+
+    def edit_metadata(self, **changes: Any) -> None:
+        """Somebody's hand on labels, annotations or owner references."""
+        if self.body is None:
+            return
+        self.body = {**self.body, "metadata": {**self.body["metadata"], **changes}}
+        self._touch()
+
+    def delete(self) -> None:
+        self.body = None
+        self.version += 1
+
+    def _touch(self) -> None:
+        self.version += 1
+        assert self.body is not None
+        self.body["metadata"] = {**self.body["metadata"], "resourceVersion": str(self.version)}
+
+
+def carry_out(order: Issue | Rewrite, seen: Observed, secret: SimulatedSecret, authority: pki.Authority) -> Written:
+    """Write the Secret as the controller does."""
+    if isinstance(order, Issue):
+        leaf, pair = make_pair(order.wanted, order.not_before, order.not_after, authority)
+    else:
+        leaf = order.credential.leaf
+        pair = {name: order.contents.data[name] for name in ("tls.crt", "tls.key")}
+    secret.put(manifest_of(seen.certificate, order.wanted, pair, order.revision))
+    assert secret.view is not None
+    return Written(leaf, secret.view.resource_version)
+
+
+def manifest_of(item: ClientCertificate, wanted: Wanted, pair: dict[str, bytes], revision: int) -> dict[str, Any]:
+    """The Secret of a ClientCertificate."""
+    return secret_manifest(
+        namespace=item.metadata.namespace,
+        name=item.spec.secret_name,
+        component="client-certificate",
+        pair=pair,
+        wanted=wanted,
+        revision=revision,
+        owner={"uid": item.metadata.uid, "controller": True},
+    )
+
+
+@dataclass
+class Life:
+    """A ClientCertificate and its Secret over time: what the controller does, without a controller.
+
+    Attributes:
+        item: The object; its status follows.
+        authority: The CA that signs.
+        view: What is known of it.
+        now: The time.
+        secret: The Secret.
+        whole: The version of it that this process found whole; forgotten by :meth:`restart`.
+        changes: What else is observed differently.
+        refused: What becomes of a write, if anything else than success.
+        said: All announcements.
+    """
+
+    item: ClientCertificate
+    authority: pki.Authority = field(default_factory=default_authority)
+    view: AuthorityView = field(default_factory=authority_view)
+    now: datetime = NOW
+    secret: SimulatedSecret = field(default_factory=SimulatedSecret)
+    whole: str = ""
+    changes: dict[str, Any] = field(default_factory=dict)
+    refused: Violation | None = None
+    said: list[Announcement] = field(default_factory=list)
+    status_writes: int = 0
+
+    def observe(self) -> Observed:
+        """The Secret is read if it has to be."""
+        status = self.item.status
+        seen = observed(
+            self.item,
+            secret=self.secret.view,
+            whole_version=self.whole or status.secret_resource_version,
+            authority=self.view,
+            now=self.now,
+            **self.changes,
+        )
+        return replace(seen, contents=self.secret.contents) if must_read(seen) else seen
+
+    def look(self, *, killed: bool = False) -> Conclusion | None:
+        """One look; ``killed`` between the Secret's write and the status'."""
+        seen = self.observe()
+        decision = decide(seen)
+        outcome: Outcome = None
+        if isinstance(decision, Issue | Rewrite):
+            outcome = Failed(self.refused) if self.refused else carry_out(decision, seen, self.secret, self.authority)
+        if killed:
+            self.whole = ""
+            return None
+        conclusion = conclude(seen, decision, outcome)
+        if isinstance(outcome, Written):
+            self.whole = outcome.resource_version
+        elif isinstance(decision, Keep):
+            self.whole = decision.secret.resource_version
+        self._write_status(conclusion)
+        return conclusion
+
+    def _write_status(self, conclusion: Conclusion) -> None:
+        if conclusion.announcement is not None:
+            self.said.append(conclusion.announcement)
+        if self.patch(conclusion) is not None:
+            self.status_writes += 1
+        # As it comes back from the API server.
+        status = msgspec.convert(msgspec.to_builtins(conclusion.status), ClientCertificateStatus)
+        self.item = with_status(self.item, status)
+
+    def patch(self, conclusion: Conclusion) -> dict[str, Any] | None:
+        """What would be written to the API server."""
+        return merge_patch(msgspec.to_builtins(self.item.status), msgspec.to_builtins(conclusion.status))
+
+    def settle(self) -> None:
+        """Look until nothing is left to do; three looks have to be enough."""
+        for _ in range(3):
+            if isinstance(decide(self.observe()), Keep):
+                break
+            self.look()
+        self.look()
+
+    def restart(self) -> None:
+        """Another process goes on."""
+        self.whole = ""
+
+    def edit_spec(self, **spec: Any) -> None:
+        """The user's hand; a new generation."""
+        metadata = msgspec.structs.replace(self.item.metadata, generation=self.item.metadata.generation + 1)
+        changed = msgspec.convert({**msgspec.to_builtins(self.item.spec), **spec}, ClientCertificateSpec)
+        self.item = msgspec.structs.replace(self.item, metadata=metadata, spec=changed)
+
+    @property
+    def status(self) -> ClientCertificateStatus:
+        return self.item.status
+
+    def ready(self) -> bool:
+        return holds(self.status.conditions, "Ready")
+
+    def condition(self, type_: str) -> Condition | None:
+        return find(self.status.conditions, type_)
