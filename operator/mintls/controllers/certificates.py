@@ -172,7 +172,7 @@ class CertificateController:
         return Observed(
             certificate=certificate,
             registration=standing.registration,
-            client_problem=standing.problem,
+            client_problem=standing.problem.message if standing.problem else "",
             contest=standing.contest,
             authority=self._keyring.view(certificate.spec.authority_ref.name),
             rival=self._rival(certificate),

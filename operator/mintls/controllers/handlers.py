@@ -1,9 +1,12 @@
 """kopf's part: watch the three kinds and hand every event on. It writes nothing: no annotation, no finalizer, no event.
 
-Each setting answers a way in which kopf would otherwise write, throttle or wait; ``docs/decisions/0003-kopf.md`` has
-the measurements.
+It runs in a thread with a loop of its own, because where it shares one it takes over the process's signals, and when it
+ends it cancels every task that began after it (``kopf.run_tasks`` says so). Each setting answers a way in which kopf
+would otherwise write, throttle or wait; ``docs/decisions/0003-kopf.md`` has the measurements.
 """
 
+import asyncio
+import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,31 +23,95 @@ _REFRESH = timedelta(minutes=10)
 type Stores = tuple[ObjectStore[OAuthClient], ObjectStore[ClientCertificate], ObjectStore[CertificateAuthority]]
 
 
-def registry_for(stores: Stores, login: Callable[..., Any]) -> kopf.OperatorRegistry:
-    """Handlers that feed the stores.
+async def watch(stores: Stores, credentials: Credentials) -> None:
+    """Feed the stores until cancelled.
 
     Args:
-        stores: Of clients, certificates and authorities.
-        login: Gives kopf its ``ConnectionInfo``.
+        stores: Of clients, certificates and authorities; used in the calling loop alone.
+        credentials: Who we are to the API server.
+
+    Raises:
+        Exception: What kopf ended with; by its design that is every watch error but 410.
     """
+    loop = asyncio.get_running_loop()
+    registry = registry_for(stores, loop, credentials)
+    stop, ended = threading.Event(), loop.create_future()
+
+    def run() -> None:
+        error: BaseException | None = None
+        try:
+            asyncio.run(
+                kopf.operator(
+                    registry=registry, settings=quiet_settings(), standalone=True, clusterwide=True, stop_flag=stop
+                )
+            )
+        except BaseException as caught:  # noqa: BLE001 - handed to the calling loop, whatever it is
+            error = caught
+        loop.call_soon_threadsafe(_settle, ended, error)
+
+    threading.Thread(target=run, name="kopf", daemon=True).start()
+    try:
+        await asyncio.shield(ended)
+    finally:
+        stop.set()
+        if not ended.done():
+            await asyncio.wait([ended], timeout=5)
+
+
+def _settle(ended: asyncio.Future[None], error: BaseException | None) -> None:
+    if error is not None:
+        ended.set_exception(error)
+    else:
+        ended.set_result(None)
+
+
+def registry_for(stores: Stores, loop: asyncio.AbstractEventLoop, credentials: Credentials) -> kopf.OperatorRegistry:
+    """Handlers that feed the stores in their own loop."""
     registry = kopf.OperatorRegistry()
-    kopf.on.login(registry=registry)(login)
+    kopf.on.login(registry=registry)(_login_with(credentials, loop))
     for store in stores:
         plural = store.type.KIND.plural
-        kopf.on.event(GROUP, VERSION, plural, registry=registry, id=plural)(_feed(store))
+        kopf.on.event(GROUP, VERSION, plural, registry=registry, id=plural)(_feed(store, loop))
     return registry
 
 
-def _feed(store: ObjectStore[Any]) -> Callable[..., Any]:
+def _feed(store: ObjectStore[Any], loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
     # No return value: kopf would write it into the object's status.
     async def handle(event: Mapping[str, Any], **_: Any) -> None:
         body = event["object"]
         if event["type"] == "DELETED":
-            store.gone(key_of(body), body["metadata"].get("uid", ""))
+            loop.call_soon_threadsafe(store.gone, key_of(body), body["metadata"].get("uid", ""))
         else:
-            store.saw(body)
+            loop.call_soon_threadsafe(store.saw, dict(body))
 
     return handle
+
+
+def _login_with(credentials: Credentials, loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
+    """Kopf's credentials are ours: one reading of the configuration for both, with any kubeconfig and in a pod."""
+
+    async def authorization() -> str | None:
+        await credentials.renew()
+        return await credentials.authorization()
+
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        # kopf asks at its start, when these have expired, and after a 401: a fresh look is right each time.
+        header = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(authorization(), loop))
+        files = credentials.tls_files
+        scheme, _space, token = (header or "").partition(" ")
+        return kopf.ConnectionInfo(
+            server=credentials.server,
+            ca_path=files.ca,
+            certificate_path=files.certificate,
+            private_key_path=files.key,
+            insecure=not files.verify,
+            scheme=scheme or None,
+            token=token or None,
+            proxy_url=credentials.proxy,
+            expiration=datetime.now(UTC) + _REFRESH,
+        )
+
+    return login
 
 
 def quiet_settings() -> kopf.OperatorSettings:
@@ -64,26 +131,3 @@ def quiet_settings() -> kopf.OperatorSettings:
     settings.networking.enforce_retry_after = True
     settings.process.ultimate_exiting_timeout = 10
     return settings
-
-
-def login_with(credentials: Credentials) -> Callable[..., Any]:
-    """Kopf's credentials are ours: one reading of the configuration for both, with any kubeconfig and in a pod."""
-
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        # kopf asks at its start, when these have expired, and after a 401: a fresh look is right each time.
-        await credentials.renew()
-        files, authorization = credentials.tls_files, await credentials.authorization()
-        scheme, _space, token = (authorization or "").partition(" ")
-        return kopf.ConnectionInfo(
-            server=credentials.server,
-            ca_path=files.ca,
-            certificate_path=files.certificate,
-            private_key_path=files.key,
-            insecure=not files.verify,
-            scheme=scheme or None,
-            token=token or None,
-            proxy_url=credentials.proxy,
-            expiration=datetime.now(UTC) + _REFRESH,
-        )
-
-    return login

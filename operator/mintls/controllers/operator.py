@@ -8,10 +8,8 @@ from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from typing import Any
 
-import kopf
-
 from mintls.controllers.assembly import Assembly
-from mintls.controllers.handlers import login_with, quiet_settings, registry_for
+from mintls.controllers.handlers import watch
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.metrics import Metrics
 from mintls.controllers.objects import CustomResource, ObjectKey, ObjectStore, key_of
@@ -91,25 +89,12 @@ class Operator:
             tasks.append(await start(self._scheduler.run(), "scheduler"))
             tasks.append(await start(self._sweep_now_and_then(), "sweep"))
             tasks += [await start(self._work(), f"worker {number}") for number in range(self._settings.workers)]
-            await self._watch(stop, tasks)
+            parts = self._parts
+            stores = (parts.clients, parts.certificates, parts.authorities)
+            tasks.append(await start(watch(stores, self._api.credentials), "kopf"))
+            await any_of(stop, self._lease.lost, tasks=tasks)
         if self._lease.lost.is_set():
             raise LeaseLostError("the Lease was lost")
-
-    async def _watch(self, stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-        """Let kopf watch until told to stop, until the Lease is lost, or until one of the tasks fails."""
-        parts, end = self._parts, asyncio.Event()
-        registry = registry_for(
-            (parts.clients, parts.certificates, parts.authorities), login_with(self._api.credentials)
-        )
-        watches = kopf.operator(
-            registry=registry, settings=quiet_settings(), standalone=True, clusterwide=True, stop_flag=end
-        )
-        watching = asyncio.create_task(watches, name="kopf")
-        try:
-            await any_of(stop, self._lease.lost, tasks=[watching, *tasks])
-        finally:
-            end.set()
-            await asyncio.wait([watching], timeout=5)
 
     # --- know everything before anything is decided ---
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mintls.api.v1alpha1 import OAuthClient
 from mintls.core.oauth.claims import ClaimTable, Contest
 from mintls.core.oauth.registration import Registration
+from mintls.reconcile.credential import Violation
 from mintls.reconcile.installation import Installation
 from mintls.reconcile.registration import RegistrationRefused, admit
 
@@ -18,12 +19,12 @@ class Standing:
 
     Attributes:
         registration: Its registration; ``None`` if there is no such client, or its spec cannot be read.
-        problem: Why it cannot be registered as it is; "" if it can.
+        problem: Why it cannot be registered as it is; ``None`` if it can.
         contest: Which of its claims another client holds.
     """
 
     registration: Registration | None = None
-    problem: str = ""
+    problem: Violation | None = None
     contest: Contest | None = None
 
 
@@ -34,7 +35,7 @@ class ClientTable:
         """Prepare."""
         self._installation = installation
         self._claims = ClaimTable()
-        self._problems: dict[ObjectKey, str] = {}
+        self._problems: dict[ObjectKey, Violation] = {}
         self._authorities: dict[ObjectKey, tuple[str, ...]] = {}
         self._by_authority: defaultdict[str, set[ObjectKey]] = defaultdict(set)
 
@@ -54,7 +55,7 @@ class ClientTable:
             return self._claims.put(admit(new, self._installation))
         except RegistrationRefused as refused:
             # It claims nothing: whoever may have that identity must not be kept from it.
-            self._problems[key] = str(refused)
+            self._problems[key] = refused.violation
             return self._claims.remove(key)
 
     def _forget(self, key: ObjectKey) -> None:
@@ -64,11 +65,11 @@ class ClientTable:
 
     def standing(self, key: ObjectKey) -> Standing:
         """What is known of a client."""
-        problem = self._problems.get(key, "")
+        problem = self._problems.get(key)
         registration = self._claims.get(key)
         if problem or registration is None:
             return Standing(problem=problem)
-        return Standing(registration, "", self._claims.contest(key))
+        return Standing(registration, None, self._claims.contest(key))
 
     def of_authority(self, name: str) -> frozenset[ObjectKey]:
         """Clients that an authority may vouch for."""

@@ -28,8 +28,8 @@ class Observed:
 
     Attributes:
         client: The object.
-        registration: Its effective registration; ``None`` if the spec cannot be read.
-        problem: Why the client may not be registered as it is; "" if it may.
+        registration: Its effective registration; ``None`` if there is a problem.
+        problem: Why the client may not be registered as it is; ``None`` if it may.
         contest: Which of its claims another client holds.
         missing_authorities: Names in ``spec.authorities`` that do not exist.
         installation: Names and addresses of the installation.
@@ -38,7 +38,7 @@ class Observed:
 
     client: OAuthClient
     registration: Registration | None
-    problem: str
+    problem: Violation | None
     contest: Contest | None
     missing_authorities: tuple[str, ...]
     installation: Installation
@@ -106,14 +106,8 @@ def decide(seen: Observed) -> Decision:
 # --- obstacles, in the order in which they are looked for ---
 
 
-def _invalid_spec(seen: Observed) -> Blocked | None:
-    if seen.registration is not None:
-        return None
-    return Blocked(Violation(Reason.INVALID_SPEC, f"the spec cannot be read: {seen.problem}"), stalled=True)
-
-
-def _identity_not_allowed(seen: Observed) -> Blocked | None:
-    return Blocked(Violation(Reason.IDENTITY_NOT_ALLOWED, seen.problem), stalled=True) if seen.problem else None
+def _not_admitted(seen: Observed) -> Blocked | None:
+    return Blocked(seen.problem, stalled=True) if seen.problem else None
 
 
 def _taken(seen: Observed) -> Blocked | None:
@@ -138,7 +132,7 @@ def _authority_not_found(seen: Observed) -> Blocked | None:
     return Blocked(Violation(Reason.AUTHORITY_NOT_FOUND, message), stalled=False)
 
 
-OBSTACLES = (_invalid_spec, _identity_not_allowed, _taken, _authority_not_found)
+OBSTACLES = (_not_admitted, _taken, _authority_not_found)
 
 
 # --- the conclusion ---

@@ -6,12 +6,18 @@ from mintls.api.v1alpha1.oauthclient import OAuthClient, TLSClientAuth
 from mintls.core.durations import DurationError, parse_duration
 from mintls.core.oauth.registration import Registration, default_client_id, spiffe_id
 from mintls.core.pki.names import SubjectKind, SubjectName
+from mintls.reconcile.credential import Violation
 from mintls.reconcile.installation import Installation
 from mintls.reconcile.policy import foreign_identity
+from mintls.reconcile.reasons import Reason
 
 
 class RegistrationRefused(ValueError):  # noqa: N818 - reads as the sentence that it stands for
-    """A client may not be registered as its spec says; the message names the field and what would be right."""
+    """A client may not be registered as its spec says; the violation names the field and what would be right."""
+
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(violation.message)
+        self.violation = violation
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,10 +32,11 @@ def admit(client: OAuthClient, installation: Installation) -> Registration:
     try:
         registration = registration_of(client, installation.trust_domain)
     except DurationError as invalid:
-        raise RegistrationRefused(f"spec.accessToken.lifetime: {invalid}") from invalid
+        violation = Violation(Reason.INVALID_SPEC, f"spec.accessToken.lifetime cannot be read: {invalid}")
+        raise RegistrationRefused(violation) from invalid
     problem = foreign_identity(registration, installation)
     if problem:
-        raise RegistrationRefused(problem)
+        raise RegistrationRefused(Violation(Reason.IDENTITY_NOT_ALLOWED, problem))
     return registration
 
 
