@@ -106,6 +106,29 @@ class TestPaths:
             with pytest.raises(PathInvalid):
                 paths.finder(peer(), NOW)(name)
 
+    def test_that_there_is_no_path_is_believed_for_a_minute(self, directory: Directory, validations: list[Any]) -> None:
+        directory.put_authority("other", authority().anchors)
+        paths = Paths(directory)
+        for seconds in (0, 1, 60, 61, 61):
+            with pytest.raises(PathInvalid) as refused:
+                paths.finder(peer(), NOW + timedelta(seconds=seconds))("other")
+            assert refused.value.reason is PathProblem.UNTRUSTED
+        assert len(validations) == 2
+
+    def test_a_leaf_that_begins_later_is_not_kept_waiting(self, directory: Directory) -> None:
+        paths, leaf = Paths(directory), CA.client(not_before=NOW + timedelta(seconds=1))
+        with pytest.raises(PathInvalid):
+            paths.finder(peer(leaf), NOW)("default")
+        paths.finder(peer(leaf), NOW + timedelta(seconds=1))("default")
+
+    def test_new_keys_of_the_authority_end_a_refusal_at_once(self, directory: Directory) -> None:
+        paths, other = Paths(directory), authority()
+        leaf = other.client()
+        with pytest.raises(PathInvalid):
+            paths.finder(peer(leaf), NOW)("default")
+        directory.put_authority("default", TrustAnchors((CA.root, other.root)))
+        paths.finder(peer(leaf), NOW)("default")
+
     def test_without_a_certificate_there_is_no_path(self, directory: Directory) -> None:
         with pytest.raises(PathInvalid):
             Paths(directory).finder(None, NOW)("default")
