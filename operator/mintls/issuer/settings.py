@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from mintls.reconcile.installation import Installation
 
 # RFC 8414 section 2: https, no query, no fragment. No user, no space, no quote: the URL also stands in headers.
-_URL = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?")
+_URL = re.compile(r"https://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?")
 
 
 class InvalidSettings(ValueError):  # noqa: N818 - reads as the sentence that it stands for

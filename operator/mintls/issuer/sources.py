@@ -16,7 +16,8 @@ from typing import Any, cast
 import msgspec
 from cryptography import x509
 
-from mintls.api.v1alpha1 import CertificateAuthority, OAuthClient
+from mintls.api.v1alpha1 import OAuthClient
+from mintls.api.v1alpha1.meta import KubeStruct
 from mintls.core.oauth.registration import Registration
 from mintls.core.oauth.signing_keys import SigningKey, decode_signing_keys
 from mintls.core.pki.certificate import InvalidCertificate, load_pem_chain
@@ -152,6 +153,24 @@ class Sources:
         return count
 
 
+class _Key(KubeStruct, frozen=True, kw_only=True):
+    certificate: str
+    intermediate: str = ""
+
+
+class _AuthorityStatus(KubeStruct, frozen=True, kw_only=True):
+    keys: tuple[_Key, ...] = ()
+
+
+class _Authority(KubeStruct, frozen=True, kw_only=True):
+    """No more of a CertificateAuthority than is needed.
+
+    Were the whole of it read, a role or a field of a newer operator could not be, and all trust would end with it.
+    """
+
+    status: _AuthorityStatus = msgspec.field(default_factory=_AuthorityStatus)
+
+
 def _view(name: str, informer: Informer[Any]) -> SourceView:
     return SourceView(
         name=name,
@@ -162,7 +181,7 @@ def _view(name: str, informer: Informer[Any]) -> SourceView:
 
 def _decode_authority(item: Object) -> TrustAnchors:
     """The keys that the authority's status shows, of every role: trusted before they sign, and until they retire."""
-    keys = msgspec.convert(item, CertificateAuthority).status.keys
+    keys = msgspec.convert(item, _Authority).status.keys
     return TrustAnchors(
         roots=_readable(key.certificate for key in keys),
         intermediates=_readable(key.intermediate for key in keys if key.intermediate),

@@ -27,7 +27,14 @@ REALM = "https://issuer.example"
 
 class TestSettings:
     @pytest.mark.parametrize(
-        "url", ["https://issuer", "https://issuer.svc:8443", "https://issuer/a/b", "https://10.0.0.1:8443/"]
+        "url",
+        [
+            "https://issuer",
+            "https://issuer.svc:8443",
+            "https://issuer/a/b",
+            "https://10.0.0.1:8443/",
+            "https://[::1]:8443",
+        ],
     )
     def test_urls_that_rfc_8414_allows(self, url: str) -> None:
         assert Settings(issuer_url=url, mtls_url=url).issuer_url == url
@@ -139,6 +146,11 @@ class TestObjects:
 
     def test_one_unreadable_key_does_not_take_the_others_away(self) -> None:
         assert sources._decode_authority(authority_object(("nonsense", ""), (CA.bundle, "x"))).roots == (CA.root,)
+
+    def test_a_role_and_a_field_of_a_newer_operator_do_not_end_all_trust(self) -> None:
+        item = authority_object((CA.bundle, ""))
+        item["status"]["keys"][0] |= {"role": "resting", "notAfter": 7, "colour": "blue"}
+        assert sources._decode_authority(item).roots == (CA.root,)
 
     def test_an_authority_without_status_has_no_keys(self) -> None:
         assert sources._decode_authority({"metadata": {"name": "default"}}).roots == ()

@@ -9,7 +9,7 @@ import msgspec
 from mintls.core.oauth.client_authentication import is_identity
 from mintls.core.oauth.client_information import client_information
 from mintls.core.oauth.errors import InvalidToken, Reason
-from mintls.issuer.endpoints.steps import note_peer
+from mintls.issuer.endpoints.steps import SHOWN, note_peer
 from mintls.issuer.errors import error_body
 from mintls.issuer.exchange import Answer, Call
 from mintls.issuer.services import OPERATOR_AUTHORITY, Services
@@ -22,7 +22,7 @@ def registration(services: Services, call: Call) -> Answer:
         InvalidToken: The caller is not the operator.
     """
     _require_operator(services, call)
-    call.trail.client_id = call.target
+    call.trail.client_id = call.target[:SHOWN]
     client = services.directory.client(call.target)
     if client is None:
         call.trail.reason = Reason.UNKNOWN_CLIENT

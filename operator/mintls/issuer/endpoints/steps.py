@@ -9,7 +9,8 @@ from mintls.issuer.exchange import Call
 from mintls.issuer.peer import Peer
 from mintls.issuer.services import Services
 
-_SHOWN = 256
+SHOWN = 256
+"""How much of a client id is logged: none is longer, and whoever sends one may send anything."""
 
 
 def read_form(call: Call) -> Form:
@@ -30,7 +31,7 @@ def authenticate_client(services: Services, call: Call, client_id: str) -> tuple
     Raises:
         InvalidClient: It is not the client that it says it is, or there is none.
     """
-    call.trail.client_id = client_id[:_SHOWN]
+    call.trail.client_id = client_id[:SHOWN]
     if call.authorization is not None:
         raise InvalidClient(Reason.AUTHORIZATION_HEADER)
     peer = note_peer(call)
