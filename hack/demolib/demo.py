@@ -68,11 +68,7 @@ class Demo:
         try:
             runner = self._play()
         except DemoError:
-            self._show_logs()
-            if self._wishes.keep and record.load(self._place.record):
-                self._console.say("\nIt is kept as it is; `make demo-down` ends it.")
-            else:
-                take_down(self._place, self._console, keep_folder=True)
+            self._after_failure()
             raise
         except BaseException:
             take_down(self._place, self._console)
@@ -82,6 +78,14 @@ class Demo:
         for line in runner.measured:
             self._console.passed(line)
         self._console.passed(f"the demo: {runner.done} steps as expected, {time.monotonic() - began:.1f} s in all")
+
+    def _after_failure(self) -> None:
+        self._show_logs()
+        begun = record.load(self._place.record) is not None
+        if begun and self._wishes.keep:
+            self._console.say("\nIt is kept as it is; `make demo-down` ends it.")
+        else:
+            take_down(self._place, self._console, keep_folder=begun)
 
     def _play(self) -> Runner:
         cluster = self._cluster()
