@@ -7,6 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mintls.api.v1alpha1.certificateauthority import AuthorityKey, CertificateAuthority, CertificateAuthorityStatus
+from mintls.api.v1alpha1.keyspec import PrivateKey
 from mintls.core.durations import DurationError, parse_duration
 from mintls.core.pki.certificate import key_fingerprint
 from mintls.core.pki.credential import Credential, check_credential
@@ -16,7 +17,7 @@ from mintls.core.schedule import backoff
 from mintls.reconcile import conditions as conds
 from mintls.reconcile.announcement import Announcement
 from mintls.reconcile.credential import COMPONENT, Contents, SecretView, Violation
-from mintls.reconcile.keyspec import key_spec
+from mintls.reconcile.keyspec import key_problem, key_spec
 from mintls.reconcile.reasons import Reason
 
 AUTHORITY = "mintls.dev/authority"
@@ -24,6 +25,8 @@ AUTHORITY = "mintls.dev/authority"
 
 _NAME_LIMIT = 64  # RFC 5280 appendix A.1, ub-common-name
 _BACKDATE = timedelta(minutes=5)
+_ASK_AGAIN = timedelta(minutes=1)
+"""How often a Secret that blocks is read again: one that is restored by hand may lack the label that we watch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +90,17 @@ class CreateIntermediate:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Root and intermediate are there and good."""
+    """Root and intermediate are there and good.
+
+    Attributes:
+        root: The root.
+        intermediate: The intermediate.
+        rotation: When the next intermediate is made; ``None`` if it could not live longer than this one.
+    """
 
     root: Credential
     intermediate: Credential
-    rotation: datetime
+    rotation: datetime | None
 
 
 type Decision = Blocked | CreateRoot | CreateIntermediate | Keep
@@ -112,6 +121,9 @@ def decide(seen: Observed) -> Decision:
         durations = _Durations.of(seen.authority)
     except DurationError as invalid:
         return Blocked(Violation(Reason.INVALID_SPEC, f"a duration in the spec cannot be read: {invalid}"))
+    unfit = _key_unfit(seen.authority.spec.self_signed.private_key)
+    if unfit:
+        return Blocked(Violation(Reason.INVALID_SPEC, f"spec.selfSigned.{unfit}"))
     if seen.root is None:
         return _without_root(seen, durations)
     problem = _foreign(seen, seen.root) or (_foreign(seen, seen.intermediate) if seen.intermediate else None)
@@ -137,6 +149,12 @@ class _Durations:
         parse_duration(spec.policy.backdate)
         source = spec.self_signed
         return cls(parse_duration(source.root.duration), parse_duration(source.intermediate.duration))
+
+
+def _key_unfit(private_key: PrivateKey) -> str:
+    if private_key.algorithm == "Ed25519":
+        return "privateKey: algorithm Ed25519: few verifiers take a CA with such a key; write ECDSA or RSA"
+    return key_problem(private_key)
 
 
 def _without_root(seen: Observed, durations: _Durations) -> Decision:
@@ -201,7 +219,12 @@ def _root_unusable(seen: Observed, root: Credential) -> Violation | None:
             Reason.KEY_BROKEN, f'Secret "{seen.root_name}" holds a certificate that is not a CA: restore the right one'
         )
     if seen.now >= root.leaf.not_after:
-        return Violation(Reason.ROOT_EXPIRED, f"the root ended at {root.leaf.not_after:%Y-%m-%dT%H:%M:%SZ}")
+        return Violation(
+            Reason.ROOT_EXPIRED,
+            f'the root in Secret "{seen.root_name}" ended at {root.leaf.not_after:%Y-%m-%dT%H:%M:%SZ}, and with it '
+            "every certificate of this authority. To begin anew with another root, delete the CertificateAuthority and the "
+            "Secret, and create the CertificateAuthority again",
+        )
     return None
 
 
@@ -217,8 +240,9 @@ def _intermediate(seen: Observed, root: Credential, durations: _Durations) -> De
     if seen.intermediate is not None:
         found = _read(seen.intermediate)
         if not isinstance(found, Violation) and _good_intermediate(seen, root, found):
-            rotation = rotation_time(found)
-            if seen.now < rotation:
+            # One that ends with the root would only be replaced by another that ends with the root.
+            rotation = rotation_time(found) if found.leaf.not_after < root.leaf.not_after else None
+            if rotation is None or seen.now < rotation:
                 return Keep(root, found, rotation)
     start = seen.now.replace(microsecond=0)
     return CreateIntermediate(
@@ -265,10 +289,10 @@ def conclude(seen: Observed, decision: Blocked | Keep) -> Conclusion:
         violation = decision.violation
         return Conclusion(
             _status(seen, seen.authority.status, conds.stalled(violation.reason, violation.message)),
-            None,
+            seen.now + _ASK_AGAIN,
             _warn_once(seen, violation),
         )
-    return Conclusion(_good_status(seen, decision), decision.rotation)
+    return Conclusion(_good_status(seen, decision), decision.rotation or decision.root.leaf.not_after)
 
 
 def failed(seen: Observed, violation: Violation, attempt: int) -> Conclusion:
