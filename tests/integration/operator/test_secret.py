@@ -1,0 +1,222 @@
+"""The Secret is kept whole, and somebody else's is left alone."""
+
+import base64
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
+
+from builders.world import World, eventually, next_second
+from mintls.kube.paths import CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS
+
+pytestmark = pytest.mark.cluster
+
+type Files = dict[str, bytes]
+
+
+@pytest.fixture
+async def shop(world: World) -> str:
+    """A namespace with a Ready certificate ``billing``."""
+    await world.authority()
+    namespace = await world.namespace()
+    await world.client(namespace)
+    await world.certificate(namespace)
+    world.running = await world.operator()
+    await world.ready(CLIENT_CERTIFICATES, namespace, "billing")
+    return namespace
+
+
+def belongs_together(files: Files) -> bool:
+    try:
+        key = load_pem_private_key(files["tls.key"], None)
+        return bool(load_pem_x509_certificate(files["tls.crt"]).public_key() == key.public_key())
+    except ValueError:
+        return False
+
+
+async def changed(world: World, shop: str, before: Files) -> Files:
+    """Wait until the Secret holds another certificate than before, and a whole credential."""
+
+    async def look() -> Files | None:
+        files = await world.secret(shop)
+        new = files.get("tls.crt") not in {before["tls.crt"], None}
+        return files if new and "tls.key" in files and belongs_together(files) else None
+
+    found: Files = await eventually(look)
+    return found
+
+
+async def patch_secret(world: World, shop: str, body: dict[str, Any]) -> None:
+    await world.api.merge_patch(SECRETS.item(shop, "billing-mtls"), body)
+
+
+async def test_a_deleted_secret_comes_back_with_a_new_key_and_the_same_client_id(world: World, shop: str) -> None:
+    before = await world.secret(shop)
+
+    await world.api.delete(SECRETS.item(shop, "billing-mtls"))
+
+    after = await changed(world, shop, before)
+    assert after["tls.key"] != before["tls.key"]
+    assert after["client-id"] == before["client-id"]
+
+
+@pytest.mark.parametrize("file", ["tls.crt", "tls.key"])
+async def test_a_corrupted_file_leads_to_a_new_credential(world: World, shop: str, file: str) -> None:
+    before = await world.secret(shop)
+
+    await patch_secret(world, shop, {"data": {file: base64.b64encode(b"scribble").decode()}})
+
+    await changed(world, shop, before)
+
+
+async def test_a_removed_key_leads_to_a_new_credential(world: World, shop: str) -> None:
+    # The API server lets nobody remove tls.key from a Secret of this type; it can be emptied, though.
+    before = await world.secret(shop)
+
+    await patch_secret(world, shop, {"data": {"tls.key": ""}})
+
+    await changed(world, shop, before)
+
+
+async def test_an_edited_file_beside_the_certificate_is_put_right_with_the_same_certificate(
+    world: World, shop: str
+) -> None:
+    before = await world.secret(shop)
+
+    await patch_secret(
+        world, shop, {"data": {"client-id": base64.b64encode(b"somebody-else").decode(), "ca.crt": None}}
+    )
+
+    async def look() -> bool:
+        return bool(await world.secret(shop) == before)
+
+    await eventually(look)
+
+
+async def test_a_stripped_label_is_put_back_and_a_later_deletion_still_seen(world: World, shop: str) -> None:
+    before = await world.secret(shop)
+
+    await patch_secret(world, shop, {"metadata": {"labels": None}})
+
+    async def labelled() -> bool:
+        labels = (await world.get(SECRETS, shop, "billing-mtls"))["metadata"].get("labels", {})
+        return bool(labels.get("app.kubernetes.io/managed-by") == "mintls")
+
+    await eventually(labelled)
+    assert await world.secret(shop) == before
+    await world.api.delete(SECRETS.item(shop, "billing-mtls"))
+    await changed(world, shop, before)
+
+
+async def test_foreign_labels_annotations_and_files_survive_a_rewrite(world: World, shop: str) -> None:
+    before = await world.secret(shop)
+    await patch_secret(
+        world,
+        shop,
+        {
+            "metadata": {"labels": {"team": "blue"}, "annotations": {"note": "kept"}},
+            "data": {"extra.txt": base64.b64encode(b"kept").decode()},
+        },
+    )
+
+    await patch_secret(world, shop, {"data": {"tls.crt": base64.b64encode(b"scribble").decode()}})
+
+    after = await changed(world, shop, before)
+    secret = await world.get(SECRETS, shop, "billing-mtls")
+    assert after["extra.txt"] == b"kept"
+    assert secret["metadata"]["labels"]["team"] == "blue"
+    assert secret["metadata"]["annotations"]["note"] == "kept"
+
+
+async def test_a_foreign_label_costs_no_write(world: World, shop: str) -> None:
+    running = world.running
+    assert running is not None
+    before = len(running.requests.writes)
+
+    await patch_secret(world, shop, {"metadata": {"labels": {"team": "blue"}}})
+    await world.client(shop, "marker")  # what comes after it has been looked at, too
+    await world.certificate(shop, "marker")
+    await world.ready(CLIENT_CERTIFICATES, shop, "marker")
+
+    about_secrets = [write for write in running.requests.writes[before:] if write[1] == "secrets"]
+    assert about_secrets == [("create", "secrets", 201)], "only the marker's"
+
+
+async def test_a_secret_of_somebody_else_is_left_as_it_is_until_it_is_gone(world: World) -> None:
+    await world.authority()
+    shop = await world.namespace()
+    foreign = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "billing-mtls"}, "stringData": {"mine": "x"}}
+    created = await world.api.create(SECRETS.collection(shop), foreign)
+    await world.client(shop)
+    await world.certificate(shop)
+    await world.operator()
+
+    refused = await world.reason(CLIENT_CERTIFICATES, shop, "billing", "SecretNotOwned")
+
+    assert refused["message"] == (
+        'Secret "billing-mtls" exists and does not belong to this ClientCertificate; it is left as it is: delete it, '
+        "or make a ClientCertificate with another spec.secretName"
+    )
+    assert await world.get(SECRETS, shop, "billing-mtls") == created
+    await world.api.delete(SECRETS.item(shop, "billing-mtls"))
+    await world.api.merge_patch(CLIENT_CERTIFICATES.item(shop, "billing"), {"spec": {"duration": "12h"}})
+    await world.ready(CLIENT_CERTIFICATES, shop, "billing")
+
+
+async def test_the_second_certificate_for_a_secret_is_told_and_the_first_goes_on(world: World, shop: str) -> None:
+    before = await world.secret(shop)
+    await next_second()
+
+    await world.certificate(shop, "other", clientRef={"name": "billing"}, secretName="billing-mtls")
+
+    refused = await world.reason(CLIENT_CERTIFICATES, shop, "other", "SecretClaimed")
+    assert 'ClientCertificate "billing" was first' in refused["message"]
+    assert await world.secret(shop) == before
+
+
+async def test_the_secret_ends_with_its_object_and_nothing_hangs(world: World, shop: str) -> None:
+    await world.api.delete(CLIENT_CERTIFICATES.item(shop, "billing"))
+
+    async def gone() -> bool:
+        listed = await world.api.get(SECRETS.collection(shop))
+        return "billing-mtls" not in [item["metadata"]["name"] for item in listed["items"]]
+
+    await eventually(gone)
+
+
+async def test_a_changed_spec_is_reissued(world: World, shop: str) -> None:
+    before = await world.secret(shop)
+
+    await world.api.merge_patch(
+        CLIENT_CERTIFICATES.item(shop, "billing"),
+        {"spec": {"dnsNames": [f"billing.{shop}.svc"], "privateKey": {"algorithm": "ECDSA", "size": 384}}},
+    )
+
+    after = await changed(world, shop, before)
+    assert load_pem_x509_certificate(after["tls.crt"]).public_key().key_size == 384  # type: ignore[union-attr]
+    found = await world.ready(CLIENT_CERTIFICATES, shop, "billing")
+    assert found["status"]["revision"] == 2
+
+
+async def test_a_name_of_another_namespace_is_not_issued(world: World, shop: str) -> None:
+    await world.certificate(shop, "thief", clientRef={"name": "billing"}, dnsNames=["bank.vault.svc"])
+
+    refused = await world.reason(CLIENT_CERTIFICATES, shop, "thief", "NameNotAllowed")
+
+    assert refused["message"] == (
+        f"spec.dnsNames bank.vault.svc: only names of Services of namespace {shop} are allowed, "
+        f"such as <service>.{shop}.svc"
+    )
+
+
+async def test_an_identity_of_another_namespace_is_not_given(world: World, shop: str) -> None:
+    victim = f"spiffe://cluster.local/ns/{shop}/client/billing"
+    elsewhere = await world.namespace()
+    await world.client(elsewhere, "thief", tlsClientAuth={"sanURI": victim})
+    await world.certificate(elsewhere, "thief")
+
+    await world.reason(OAUTH_CLIENTS, elsewhere, "thief", "IdentityNotAllowed")
+    refused = await world.reason(CLIENT_CERTIFICATES, elsewhere, "thief", "ClientInvalid")
+
+    assert "is in the trust domain of this installation" in refused["message"]
