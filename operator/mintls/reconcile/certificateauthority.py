@@ -222,8 +222,8 @@ def _root_unusable(seen: Observed, root: Credential) -> Violation | None:
         return Violation(
             Reason.ROOT_EXPIRED,
             f'the root in Secret "{seen.root_name}" ended at {root.leaf.not_after:%Y-%m-%dT%H:%M:%SZ}, and with it '
-            "every certificate of this authority. To begin anew with another root, delete the CertificateAuthority and the "
-            "Secret, and create the CertificateAuthority again",
+            "every certificate of this authority. To begin anew with another root, delete the CertificateAuthority "
+            "and the Secret, and create the CertificateAuthority again",
         )
     return None
 

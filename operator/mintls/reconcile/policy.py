@@ -1,8 +1,14 @@
 """Which names a namespace may have. Closed by default: the client's own identity and the namespace's own Services."""
 
+import re
+
 from mintls.core.oauth.registration import Registration
-from mintls.core.pki.names import InvalidName, SubjectKind, SubjectName, normalize
+from mintls.core.pki.names import InvalidName, NormalizedName, SubjectKind, SubjectName, normalize
 from mintls.reconcile.installation import Installation
+
+# A trust domain has neither port nor user (SPIFFE-ID section 2.1), nor a dot at its end. A URI that has is no SPIFFE
+# ID, but whoever reads it leniently takes it for one of that trust domain.
+_TRUST_DOMAIN = re.compile(r"spiffe://(?:[^@/?#]*@)?([^:/?#]*)")
 
 
 def foreign_identity(registration: Registration, installation: Installation) -> str | None:
@@ -24,10 +30,10 @@ def foreign_identity(registration: Registration, installation: Installation) -> 
 
 
 def _foreign_spiffe_id(uri: str, namespace: str, name: str, installation: Installation) -> str | None:
-    domain = f"spiffe://{installation.trust_domain.lower()}"
-    if uri != domain and not uri.startswith((f"{domain}/", f"{domain}?", f"{domain}#")):
+    trust_domain, found = installation.trust_domain.lower(), _TRUST_DOMAIN.match(uri)
+    if found is None or found[1].rstrip(".") != trust_domain:
         return None
-    own = f"{domain}/ns/{namespace}/client/{name}"
+    own = f"spiffe://{trust_domain}/ns/{namespace}/client/{name}"
     if uri == own:
         return None
     return (
@@ -49,8 +55,7 @@ def _foreign_service_name(name: str, namespace: str, installation: Installation)
 
 def is_service_name(name: str, cluster_domain: str) -> bool:
     """Whether the name belongs to the cluster's DNS (Kubernetes DNS specification section 2)."""
-    lowered = name.lower()
-    return lowered == "svc" or lowered.endswith((".svc", f".{cluster_domain.lower()}"))
+    return f".{name.lower()}".endswith((".svc", f".{cluster_domain.lower()}"))
 
 
 def is_own_service_name(name: str, namespace: str, cluster_domain: str) -> bool:
@@ -99,5 +104,8 @@ def leaf_names(
 
 
 def _distinct(names: tuple[SubjectName, ...]) -> tuple[SubjectName, ...]:
-    """Without those that are equal under the rules of their kind; the order is kept."""
-    return tuple({normalize(name): name for name in reversed(names)}.values())[::-1]
+    """Without those that are equal under the rules of their kind to an earlier one; the order is kept."""
+    first: dict[NormalizedName, SubjectName] = {}
+    for name in names:
+        first.setdefault(normalize(name), name)
+    return tuple(first.values())
