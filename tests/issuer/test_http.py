@@ -79,6 +79,7 @@ class TestBody:
     async def test_a_compressed_body_is_not_unpacked(self, bench: Bench) -> None:
         status, answer = await post(bench, gzip.compress(GOOD), Content_Encoding="gzip")
         assert (status, answer["error"]) == (400, "invalid_request")
+        assert "Content-Encoding" in str(answer["error_description"])
 
     async def test_a_body_that_does_not_come_is_given_up(self, bench: Bench) -> None:
         async with bench.connect(bench.authority.client()) as connection:

@@ -248,6 +248,21 @@ async def test_it_follows_what_changes(tmp_path: Path) -> None:
         await eventually(lambda: orders_gets(401))
 
 
+async def test_a_deleted_authority_is_trusted_no_longer(tmp_path: Path) -> None:
+    ca = authority()
+    async with kube(tmp_path) as (cluster, api), running(api, ca, tmp_path) as issuer:
+        fill(cluster, ca)
+        await issuer.become_ready()
+        leaf = ca.client()
+        assert (await issuer.bench.token(leaf)).status == 200
+        cluster.delete(AUTHORITIES, "default")
+
+        async def refused_by_tls() -> bool:
+            return (await issuer.bench.token(leaf)).status == 0
+
+        await eventually(refused_by_tls)
+
+
 async def test_a_new_server_certificate_is_taken_and_a_broken_one_is_not(tmp_path: Path) -> None:
     ca = authority()
     async with kube(tmp_path) as (cluster, api), running(api, ca, tmp_path) as issuer:
