@@ -13,6 +13,8 @@ type Clock = Callable[[], datetime]
 LONGEST_SLEEP = 30.0
 """Seconds after which the clock is read again: it may have jumped, or the machine may have slept."""
 
+_SLACK = 100  # entries of earlier settings that are not worth tidying up
+
 
 class Scheduler:
     """Calls ``due`` with each key when its time has come. A key has one time, the latest that was set."""
@@ -40,8 +42,15 @@ class Scheduler:
             return
         self._times[key] = when
         heapq.heappush(self._heap, (when, next(self._order), key))
+        if len(self._heap) > 2 * len(self._times) + _SLACK:
+            self._tidy_up()
         if self._heap[0][2] == key:
             self._changed.set()
+
+    def _tidy_up(self) -> None:
+        """Forget earlier settings, which else stay until their time has come."""
+        self._heap = [(when, next(self._order), key) for key, when in self._times.items()]
+        heapq.heapify(self._heap)
 
     def __len__(self) -> int:
         """How many keys have a time."""
