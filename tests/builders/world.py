@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from clusterlib.cluster import Cluster
 from mintls.controllers.metrics import Metrics
@@ -134,17 +135,32 @@ class World:
 
     # --- what runs ---
 
-    async def client_as(self, account: str, on_request: Callable[..., None] | None = None) -> ApiClient:
+    async def client_as(
+        self, account: str, on_request: Callable[..., None] | None = None, server: str = ""
+    ) -> ApiClient:
+        path = self.kubeconfig(account, server)
+        return await self._stack.enter_async_context(ApiClient.connect(str(path), on_request=on_request))
+
+    def kubeconfig(self, account: str, server: str = "") -> Path:
+        """The account's own credentials; ``server`` is ``host:port`` of something between it and the API server."""
         token = self.cluster.kubectl("-n", SYSTEM, "create", "token", account, "--duration", "1h").strip()
         config = json.loads(self.cluster.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
         config["users"][0]["user"] = {"token": token}
+        if server:
+            config["clusters"][0]["cluster"]["server"] = f"https://{server}"
         path = self.folder / f"{account}.kubeconfig"
         path.write_text(json.dumps(config))
-        return await self._stack.enter_async_context(ApiClient.connect(str(path), on_request=on_request))
+        return path
 
-    async def operator(self, identity: str = "operator-0", **settings: Any) -> RunningOperator:
+    def server(self) -> tuple[str, int]:
+        """Host and port of the API server."""
+        config = json.loads(self.cluster.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+        url = urlsplit(config["clusters"][0]["cluster"]["server"])
+        return str(url.hostname), int(url.port or 443)
+
+    async def operator(self, identity: str = "operator-0", server: str = "", **settings: Any) -> RunningOperator:
         requests = Requests()
-        api = await self.client_as("mintls-operator", requests.count)
+        api = await self.client_as("mintls-operator", requests.count, server)
         whole = {"issuer_replicas": (f"127.0.0.1:{self.ports[1]}",), "lease_seconds": 3.0, **settings}
         operator = Operator(
             OperatorSettings(installation=self.installation, identity=identity, **whole), api, self.clock, Metrics()

@@ -201,7 +201,7 @@ def _not_registered(seen: Observed, answers: tuple[Answer, ...]) -> Violation | 
 def _registered(seen: Observed) -> tuple[Finding, ...]:
     registered = "every ready issuer replica knows the client"
     ready = "every request is refused while spec.suspended is true" if seen.client.spec.suspended else registered
-    reason = "Suspended" if seen.client.spec.suspended else Reason.REGISTERED
+    reason = Reason.SUSPENDED if seen.client.spec.suspended else Reason.REGISTERED
     return (
         *conds.ready(reason, ready),
         Finding("Registered", status=True, reason=Reason.REGISTERED, message=registered),

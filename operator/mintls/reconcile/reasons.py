@@ -13,8 +13,10 @@ class Reason(StrEnum):
     """Every ready issuer replica knows the client as it is now."""
     AVAILABLE = "Available"
     """The authority has its keys and can sign."""
-    NO_CONFLICT = "NoConflict"
-    """Nobody else claims the client's id or identity."""
+    SECRET_REPAIRED = "SecretRepaired"
+    """The Secret was put right; the certificate in it is still the same."""
+    SUSPENDED = "Suspended"
+    """Every replica knows the client, and refuses its requests because the spec says so."""
 
     # --- on the way ---
     WAITING_FOR_ISSUER = "WaitingForIssuer"
@@ -93,7 +95,3 @@ class Reason(StrEnum):
     """A new root was made."""
     INTERMEDIATE_CREATED = "IntermediateCreated"
     """A new intermediate was made."""
-    SIGNING_KEY_CREATED = "SigningKeyCreated"
-    """A new key for signing tokens was made."""
-    SECRET_REPAIRED = "SecretRepaired"
-    """The Secret was put right; the certificate in it is still the same."""

@@ -1,0 +1,5 @@
+"""``python -m mintls``."""
+
+from mintls.cli.main import main
+
+main(prog_name="mintls")

@@ -1,0 +1,59 @@
+"""The API server is away for a while."""
+
+import asyncio
+import time
+
+import pytest
+
+from builders.relay import relay_to
+from builders.world import World, eventually
+from mintls.controllers.operator import LeaseLostError
+from mintls.kube.paths import CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS
+
+pytestmark = pytest.mark.cluster
+
+
+async def test_what_was_created_during_an_outage_is_ready_soon_after_it(world: World) -> None:
+    async with relay_to(*world.server()) as relay:
+        await world.authority()
+        operator = await world.operator(server=relay.address, lease_seconds=30.0)
+        await world.issuer()
+        shop = await world.namespace()
+        await world.client(shop)
+        await world.certificate(shop)
+        await world.ready(CLIENT_CERTIFICATES, shop, "billing")
+
+        relay.cut()
+        await world.client(shop, "late")
+        await world.certificate(shop, "late")
+        await world.api.delete(SECRETS.item(shop, "billing-mtls"))
+        await asyncio.sleep(6)
+        relay.restore()
+        back = time.monotonic()
+
+        await world.ready(CLIENT_CERTIFICATES, shop, "late")
+        await world.ready(OAUTH_CLIENTS, shop, "late")
+        assert await eventually(lambda: world.secret(shop))
+        assert time.monotonic() - back < 8
+        assert not operator.task.done(), "the same process goes on"
+
+
+async def test_an_operator_that_cannot_renew_its_lease_ends_before_another_may_begin(world: World) -> None:
+    async with relay_to(*world.server()) as relay:
+        await world.authority()
+        operator = await world.operator(server=relay.address, lease_seconds=3.0)
+        shop = await world.namespace()
+        await world.client(shop)
+        await world.certificate(shop)
+        await world.ready(CLIENT_CERTIFICATES, shop, "billing")
+        other = await world.operator("other", lease_seconds=3.0)
+
+        relay.freeze()
+
+        await asyncio.wait_for(operator.operator._lease.lost.wait(), 5)
+        assert other.requests.writes == []
+        with pytest.raises(LeaseLostError):
+            await asyncio.wait_for(operator.task, 15)
+        await world.client(shop, "late")
+        await world.certificate(shop, "late")
+        await world.ready(CLIENT_CERTIFICATES, shop, "late")
