@@ -58,12 +58,9 @@ class ObjectStore[T: CustomResource]:
         old = self._objects.get(key)
         if old is not None and version <= _number(old.metadata.resource_version):
             return
-        try:
-            new = msgspec.convert(body, self.type)
-        except msgspec.ValidationError as error:
-            self._refuse(key, error)
+        new = self._read(key, body)
+        if new is None:
             return
-        self._unreadable.pop(key, None)
         self._objects[key] = new
         if old is None or _worth_a_look(old, new):
             self._on_change(key, old, new)
@@ -73,7 +70,9 @@ class ObjectStore[T: CustomResource]:
         key = key_of(body)
         old = self._objects.get(key)
         if old is not None and version_of(body) > _number(old.metadata.resource_version):
-            new = msgspec.convert(body, self.type)
+            new = self._read(key, body)
+            if new is None:
+                return
             self._objects[key] = new
             if _worth_a_look(msgspec.structs.replace(old, status=new.status), new):
                 self._on_change(key, old, new)
@@ -86,6 +85,15 @@ class ObjectStore[T: CustomResource]:
             return
         del self._objects[key]
         self._on_change(key, old, None)
+
+    def _read(self, key: ObjectKey, body: Mapping[str, Any]) -> T | None:
+        try:
+            item = msgspec.convert(body, self.type)
+        except msgspec.ValidationError as error:
+            self._refuse(key, error)
+            return None
+        self._unreadable.pop(key, None)
+        return item
 
     def _refuse(self, key: ObjectKey, error: Exception) -> None:
         """An object that the schema would refuse today keeps what we knew of it; the others go on."""

@@ -9,6 +9,8 @@ from mintls.reconcile.credential import Contents, SecretView
 
 type SecretKey = tuple[str, str]
 
+_GONE = 1000  # so many at most are remembered: an answer is late by milliseconds
+
 
 def view_of(body: Mapping[str, Any]) -> SecretView:
     """The part of a Secret's metadata that decisions look at."""
@@ -34,6 +36,7 @@ class SecretViews:
     def __init__(self, on_change: Callable[[SecretKey, SecretView | None, SecretView | None], None]) -> None:
         """Prepare; ``on_change`` is told key, old and new of each change that is not our own write."""
         self._views: dict[SecretKey, SecretView] = {}
+        self._gone: dict[SecretKey, int] = {}
         self._on_change = on_change
 
     def get(self, key: SecretKey) -> SecretView | None:
@@ -41,8 +44,10 @@ class SecretViews:
         return self._views.get(key)
 
     def wrote(self, key: SecretKey, view: SecretView) -> None:
-        """We wrote it, or read it just now."""
-        self._views[key] = view
+        """We wrote it, or read it just now; the informer may have told of something newer meanwhile."""
+        known, version = self._views.get(key), int(view.resource_version)
+        if version > self._gone.get(key, -1) and (known is None or version >= int(known.resource_version)):
+            self._views[key] = view
 
     def missing(self, key: SecretKey) -> None:
         """It was just read and is not there."""
@@ -59,4 +64,12 @@ class SecretViews:
             if known is None or (change.old is not None and known.uid != change.old.uid):
                 return
             del self._views[change.key]
+            self._remember_gone(change.key, int(known.resource_version))
         self._on_change(change.key, known, change.new)
+
+    def _remember_gone(self, key: SecretKey, version: int) -> None:
+        """The late answer to a write of ours must not bring it back: nobody would tell again that it is gone."""
+        self._gone.pop(key, None)
+        self._gone[key] = version
+        if len(self._gone) > _GONE:
+            del self._gone[next(iter(self._gone))]
