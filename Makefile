@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test check format generate unit integration cluster-up cluster-down clean
+.PHONY: help setup demo demo-down test check check-lint check-types check-unit format generate unit integration cluster-up cluster-down clean
 
 PROVIDER ?= auto
 KEEP ?=
@@ -27,12 +27,19 @@ demo-down: setup ## End a demo that was kept
 test: check integration ## Everything: checks, unit tests, real API server, real TLS, the demo
 
 check: setup ## Format, lint, types, layers, generated files, unit tests; under a minute
+	@$(MAKE) --no-print-directory -j2 --output-sync=target check-types check-unit check-lint
+
+check-lint:
 	@$(RUN) ruff format --check --quiet . || { echo "run: make format"; exit 1; }
 	@$(RUN) ruff check --quiet .
-	@$(RUN) mypy
 	@$(RUN) lint-imports
 	@$(RUN) python hack/generate --check
-	@$(RUN) pytest tests -m "not cluster" -q $(PYTEST_ARGS)
+
+check-types:
+	@$(RUN) mypy
+
+check-unit:
+	@$(RUN) pytest tests -m "not cluster" -q -n auto --dist worksteal $(PYTEST_ARGS)
 
 format: setup ## Format and fix what can be fixed
 	@$(RUN) ruff format .
@@ -41,8 +48,7 @@ format: setup ## Format and fix what can be fixed
 generate: setup ## Write crds/ and the API reference anew from the types
 	@$(RUN) python hack/generate
 
-unit: setup ## Unit tests alone
-	@$(RUN) pytest tests -m "not cluster" -q $(PYTEST_ARGS)
+unit: setup check-unit ## Unit tests alone
 
 integration: setup ## Tests against a real Kubernetes API
 	@MINTLS_CLUSTER_PROVIDER=$(PROVIDER) $(RUN) pytest tests -m cluster $(PYTEST_ARGS)
