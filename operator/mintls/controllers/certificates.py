@@ -152,9 +152,10 @@ class CertificateController:
         seen = await self._gather(certificate)
         decision = decide(seen)
         outcome = await self._carry_out(seen, decision)
-        self._remember(seen, decision, outcome)
         conclusion = conclude(seen, decision, outcome)
         await self._reporter.report(certificate, conclusion.status, conclusion.announcement)
+        # Not before: a Secret that the status does not speak of yet has to be read, or it looks due again.
+        self._remember(seen, decision, outcome)
         return conclusion.look_again
 
     # --- gather ---
