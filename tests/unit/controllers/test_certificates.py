@@ -67,6 +67,7 @@ class World:
             secrets=self.secrets,
             index=self.index,
             installation=INSTALLATION,
+            issuer_authority="default",
             clock=self.clock,
         )
 
