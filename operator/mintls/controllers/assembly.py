@@ -159,6 +159,7 @@ class Assembly:
             secrets=self._secrets,
             index=self._index,
             installation=self._settings.installation,
+            issuer_authority=self._settings.authority,
             clock=self._clock,
         )
 

@@ -17,6 +17,7 @@ from mintls.api.v1alpha1 import GROUP, VERSION, CertificateAuthority, ClientCert
 from mintls.controllers.objects import ObjectStore, key_of
 from mintls.kube.credentials import Credentials
 
+_CLOSING_SECONDS = 0.25
 _REFRESH = timedelta(minutes=10)
 """A projected token is replaced in its file well before it ends; kopf keeps a copy that has to follow."""
 
@@ -40,11 +41,7 @@ async def watch(stores: Stores, credentials: Credentials) -> None:
     def run() -> None:
         error: BaseException | None = None
         try:
-            asyncio.run(
-                kopf.operator(
-                    registry=registry, settings=quiet_settings(), standalone=True, clusterwide=True, stop_flag=stop
-                )
-            )
+            asyncio.run(_observe(registry, stop))
         except BaseException as caught:  # noqa: BLE001 - handed to the calling loop, whatever it is
             error = caught
         loop.call_soon_threadsafe(_settle, ended, error)
@@ -56,6 +53,12 @@ async def watch(stores: Stores, credentials: Credentials) -> None:
         stop.set()
         if not ended.done():
             await asyncio.wait([ended], timeout=5)
+
+
+async def _observe(registry: kopf.OperatorRegistry, stop: threading.Event) -> None:
+    await kopf.operator(registry=registry, settings=quiet_settings(), standalone=True, clusterwide=True, stop_flag=stop)
+    # aiohttp closes TLS connections after it has said that they are closed ("Graceful Shutdown" in its documentation).
+    await asyncio.sleep(_CLOSING_SECONDS)
 
 
 def _settle(ended: asyncio.Future[None], error: BaseException | None) -> None:

@@ -84,12 +84,13 @@ class Keyring:
         self._signers.pop(name, None)
         return self._views.pop(name, None) is not None
 
-    def bundle(self) -> str:
-        """The roots of all authorities as PEM, each once, in a fixed order."""
-        return render_bundle(self._roots())
+    def bundle(self, *names: str) -> str:
+        """The roots of these authorities, or of all, as PEM: each once, in a fixed order."""
+        return render_bundle(self._roots(names or self._views))
 
-    def _roots(self) -> Iterable[x509.Certificate]:
-        return (view.root for view in self._views.values() if view.root is not None)
+    def _roots(self, names: Iterable[str]) -> Iterable[x509.Certificate]:
+        views = (self._views.get(name) for name in names)
+        return (view.root for view in views if view is not None and view.root is not None)
 
     def _replace(self, name: str, view: AuthorityView) -> bool:
         changed = self._views.get(name) != view
