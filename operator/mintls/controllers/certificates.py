@@ -145,7 +145,7 @@ class CertificateController:
             if certificate is None or certificate.metadata.deletion_timestamp is not None:
                 self._whole.pop((key.namespace, key.name), None)
                 return None
-            if not self._authority_is_known(certificate):
+            if not self._authorities_are_known(certificate):
                 return None  # at start: the authority's own reconciliation asks for this one again
             try:
                 return await self._look(certificate)
@@ -153,9 +153,10 @@ class CertificateController:
                 await self._read_secret(certificate)
         return self._clock()
 
-    def _authority_is_known(self, certificate: ClientCertificate) -> bool:
-        name = certificate.spec.authority_ref.name
-        return self._keyring.view(name) is not None or self._authorities.get(("", name)) is None
+    def _authorities_are_known(self, certificate: ClientCertificate) -> bool:
+        """Its own and the issuer's, as far as they exist: their roots go into ``ca.crt``."""
+        names = (certificate.spec.authority_ref.name, self._issuer_authority)
+        return all(self._keyring.view(name) or self._authorities.get(("", name)) is None for name in names)
 
     async def _look(self, certificate: ClientCertificate) -> datetime | None:
         seen = await self._gather(certificate)
