@@ -9,7 +9,7 @@ import pytest
 
 from builders.fake_api import FakeApi, Object
 from builders.objects import INSTALLATION, body, ca_object, certificate_body, client, default_authority
-from builders.pki import NOW
+from builders.pki import NOW, authority
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate
 from mintls.controllers.certificates import CertificateController, CertificateIndex
 from mintls.controllers.keyring import Keyring
@@ -19,6 +19,7 @@ from mintls.controllers.reporting import Reporter
 from mintls.controllers.secretviews import SecretViews, view_of
 from mintls.controllers.writer import NotLeadingError, Writer
 from mintls.core.pki.credential import check_credential
+from mintls.core.pki.trust import render_bundle
 from mintls.kube.errors import ApiError, Forbidden, NotFound, ServerError, Unreachable
 from mintls.kube.events import EventRecorder
 from mintls.kube.informer import Change
@@ -186,6 +187,38 @@ class TestIssuing:
         world.authorities.gone(("", "default"))
         await world.look()
         assert world.reason == "AuthorityNotFound"
+
+
+class TestTwoAuthorities:
+    """One signs the client's certificate, another the issuer's: the client has to trust both."""
+
+    OTHER = authority("other")
+
+    def world(self) -> World:
+        world = World(authorityRef={"name": "other"})
+        world.authorities.saw(body("other", ""))
+        world.keyring.put(ca_object("other"), self.OTHER.root, self.OTHER.signer)
+        return world
+
+    async def test_are_both_in_the_bundle_of_the_secret(self) -> None:
+        world = await self.world().issued()
+        assert world.file("ca.crt").decode() == render_bundle((default_authority().root, self.OTHER.root))
+        assert check_credential(world.file("tls.crt"), world.file("tls.key")).chain == self.OTHER.signer.chain
+
+    async def test_have_both_to_be_known_before_anything_is_written(self) -> None:
+        """At a start a Secret would else lose a root, and get it back a moment later."""
+        world = await self.world().issued()
+        world.keyring.remove("default")
+        assert await world.look() is None
+        assert world.api.writes == []
+
+    async def test_need_not_both_exist(self) -> None:
+        world = self.world()
+        world.authorities.gone(("", "default"))
+        world.keyring.remove("default")
+        await world.look()
+        assert world.ready
+        assert world.file("ca.crt").decode() == self.OTHER.bundle
 
 
 class TestRenewal:
