@@ -103,7 +103,7 @@ class AuthorityController:
                 return await self._settle(seen, decision)
             failure = await self._carry_out(seen, decision)
             if failure is not None:
-                return await self._fail(seen, failure)
+                return await self._fail(seen, decision, failure)
         return self._clock()
 
     async def _observe_or_block(self, authority: CertificateAuthority) -> Observed:
@@ -232,12 +232,18 @@ class AuthorityController:
         )
         return self._keyring.put(seen.authority, decision.root.leaf.certificate, signer)
 
-    async def _fail(self, seen: Observed, violation: Violation) -> datetime | None:
+    async def _fail(
+        self, seen: Observed, decision: CreateRoot | CreateIntermediate, violation: Violation
+    ) -> datetime | None:
         name = seen.authority.metadata.name
         attempt = self._failures.get(name, 0)
         self._failures[name] = attempt + 1
-        self._block_unless_known(seen.authority, violation.message)
-        conclusion = decisions.failed(seen, violation, attempt)
+        current = decision.current if isinstance(decision, CreateIntermediate) else None
+        if current is None:
+            self._block_unless_known(seen.authority, violation.message)
+        elif self._remember(seen, current):
+            self._on_change(name)
+        conclusion = decisions.failed(seen, violation, attempt, current)
         await self._reporter.report(seen.authority, conclusion.status, conclusion.announcement)
         return conclusion.look_again
 

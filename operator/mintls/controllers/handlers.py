@@ -6,6 +6,7 @@ would otherwise write, throttle or wait; ``docs/decisions/0003-kopf.md`` has the
 """
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from mintls.controllers.objects import ObjectStore, key_of
 from mintls.kube.credentials import Credentials
 
 _CLOSING_SECONDS = 0.25
+_ENDING_SECONDS = 8
 _REFRESH = timedelta(minutes=10)
 """A projected token is replaced in its file well before it ends; kopf keeps a copy that has to follow."""
 
@@ -44,7 +46,8 @@ async def watch(stores: Stores, credentials: Credentials) -> None:
             asyncio.run(_observe(registry, stop))
         except BaseException as caught:  # noqa: BLE001 - handed to the calling loop, whatever it is
             error = caught
-        loop.call_soon_threadsafe(_settle, ended, error)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waited for the end
+            loop.call_soon_threadsafe(_settle, ended, error)
 
     threading.Thread(target=run, name="kopf", daemon=True).start()
     try:
@@ -52,7 +55,7 @@ async def watch(stores: Stores, credentials: Credentials) -> None:
     finally:
         stop.set()
         if not ended.done():
-            await asyncio.wait([ended], timeout=5)
+            await asyncio.wait([ended], timeout=_ENDING_SECONDS)
 
 
 async def _observe(registry: kopf.OperatorRegistry, stop: threading.Event) -> None:

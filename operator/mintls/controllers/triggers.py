@@ -94,6 +94,10 @@ class Triggers:
         if every:
             self._queue.add(SERVER_CERTIFICATE, self._lane())
 
+    def replicas_changed(self, waiting: Iterable[ObjectKey]) -> None:
+        """Replicas of the issuer came, went or became ready: the clients that wait to be seen registered."""
+        self._add(Kind.CLIENT, waiting)
+
     def secret_changed(self, key: ObjectKey, old: SecretView | None, new: SecretView | None) -> None:
         """A Secret with our label: whoever writes to it."""
         self._add(Kind.CERTIFICATE, self._certificates.of_secret(key))

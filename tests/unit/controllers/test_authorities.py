@@ -291,6 +291,19 @@ class TestAFailure:
         await world.look()
         assert world.keyring.signer("default") is not None
 
+    async def test_to_renew_the_intermediate_is_no_end_of_ready_and_none_of_signing_after_a_restart(self) -> None:
+        world = await World().made()
+        world.now = after(days=46)
+        world.restart()
+        world.fail("update", INTERMEDIATE)
+        again = await world.look()
+        assert world.ready
+        assert world.keyring.signer("default") is not None
+        assert again is not None
+        assert again < after(days=46, seconds=10)
+        await world.look()
+        assert ("update", INTERMEDIATE) in world.api.writes
+
     async def test_of_a_root_that_no_verifier_takes_is_a_condition(self) -> None:
         """Restored by hand, with another CA's key and none of the extensions that strict verifiers ask for."""
         key = pki.ec_key()

@@ -105,7 +105,6 @@ async def test_a_client_that_is_not_known_yet_is_asked_about_again_and_again_wit
     assert holds(world.status.conditions, "Ready")
 
 
-@pytest.mark.xfail(strict=True, reason="the attempts are counted by name, not by generation")
 async def test_a_new_generation_has_a_quiet_period_of_its_own() -> None:
     """Asked in vain for an hour, then edited: nobody waits a quarter of a minute for what takes milliseconds."""
     world = World()
