@@ -7,6 +7,7 @@ and our cluster's folder; nothing else is ever signalled.
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -59,12 +60,22 @@ def spawn(argv: Sequence[str], log: Path, environment: Mapping[str, str]) -> int
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold back Ctrl-C and its like for the few instructions between starting a process and writing its id down."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+    """Hold back Ctrl-C and its like for the few instructions between starting a process and writing its id down.
+
+    By handlers, not by the signal mask: that is a thread's own, and a signal to the process would come by another.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals interrupt the main thread alone
+        return
+    arrived: list[int] = []
+    before = {number: signal.signal(number, lambda number, _frame: arrived.append(number)) for number in _INTERRUPTS}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for late in dict.fromkeys(arrived):
+            signal.raise_signal(late)
 
 
 def command_line(pid: int) -> str:

@@ -32,6 +32,7 @@ class FakeApi:
         events: All events that were posted.
         reads: Paths of all reads.
         before: Runs ahead of each request.
+        after: Runs behind each write, ahead of its answer.
     """
 
     objects: dict[str, Object] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class FakeApi:
     events: list[Object] = field(default_factory=list)
     reads: list[str] = field(default_factory=list)
     before: Hook | None = None
+    after: Callable[[str, str], None] | None = None
     version: int = 100
 
     @property
@@ -100,7 +102,7 @@ class FakeApi:
         if merged != old:
             merged["metadata"]["resourceVersion"] = str(self._next())
         self.objects[item] = merged
-        self.writes.append(("patch", path))
+        self._wrote("patch", path)
         return copy.deepcopy(merged)
 
     async def delete(
@@ -110,7 +112,7 @@ class FakeApi:
         wanted = {"uid": uid, "resourceVersion": resource_version}
         old = self._matching(path, {"metadata": {key: value for key, value in wanted.items() if value}})
         self.remove(path)
-        self.writes.append(("delete", path))
+        self._wrote("delete", path)
         return old
 
     async def _arrive(self, verb: str, path: str) -> None:
@@ -146,8 +148,13 @@ class FakeApi:
         new["data"] = {**data, **{name: base64.b64encode(value.encode()).decode() for name, value in strings.items()}}
         new["metadata"]["resourceVersion"] = str(self._next())
         self.objects[path] = new
-        self.writes.append((verb, path))
+        self._wrote(verb, path)
         return copy.deepcopy(new)
+
+    def _wrote(self, verb: str, path: str) -> None:
+        self.writes.append((verb, path))
+        if self.after is not None:
+            self.after(verb, path)
 
     def _next(self) -> int:
         self.version += 1

@@ -22,7 +22,7 @@ DOCUMENT = ROOT / "docs" / "cluster.md"
 def without_what_varies(text: str, state: Path | str) -> str:
     """Numbers and widths differ from run to run, and the state folder from machine to machine."""
     placed = text.replace(str(state), "STATE").replace(f"{Path.home()}/.local/state", "STATE")
-    placed = placed.replace("/root/.local/state", "STATE")
+    placed = placed.replace("/home/you/.local/state", "STATE")
     return re.sub(r"[ \t]+", " ", re.sub(r"\d+", "N", placed)).strip()
 
 

@@ -27,6 +27,7 @@ from mintls.kube.events import EventRecorder
 from mintls.kube.informer import Informer
 from mintls.kube.paths import CONFIGMAPS, ENDPOINT_SLICES, SECRETS
 from mintls.reconcile.clienttable import ClientTable
+from mintls.reconcile.conditions import holds
 from mintls.reconcile.credential import MANAGED_BY, SecretView
 from mintls.reconcile.trustbundle import Found
 
@@ -117,7 +118,15 @@ class Assembly:
             ENDPOINT_SLICES,
             namespace=self._settings.installation.operator_namespace,
             label_selector=f"kubernetes.io/service-name={self._settings.issuer_service}",
+            on_change=lambda _change: self.triggers.replicas_changed(self._unregistered()),
         )
+
+    def _unregistered(self) -> list[tuple[str, str]]:
+        return [
+            (client.metadata.namespace, client.metadata.name)
+            for client in self.clients
+            if not holds(client.status.conditions, "Registered")
+        ]
 
     def _endpoints(self, slices: Informer[dict[str, Any]] | None) -> Endpoints:
         if slices is None:
@@ -159,6 +168,7 @@ class Assembly:
             secrets=self._secrets,
             index=self._index,
             installation=self._settings.installation,
+            issuer_authority=self._settings.authority,
             clock=self._clock,
         )
 

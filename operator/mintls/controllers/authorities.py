@@ -17,7 +17,8 @@ from mintls.controllers.reporting import Reporter
 from mintls.controllers.scheduler import Clock
 from mintls.controllers.secretviews import contents_of, view_of
 from mintls.controllers.writer import Writer
-from mintls.core.pki.certificate import encode_pem, load_pem_chain
+from mintls.core.pki.certificate import InvalidCertificate, encode_pem, load_pem_chain
+from mintls.core.pki.errors import PKIError
 from mintls.core.pki.keys import PrivateKey, encode_private_key, load_private_key
 from mintls.core.pki.profiles import IntermediateProfile, RootProfile
 from mintls.core.pki.signing import CertificateAuthorityKey, sign_intermediate, sign_root
@@ -96,14 +97,27 @@ class AuthorityController:
                 self._on_change(key.name)
             return None
         for _ in range(_ROUNDS):
-            seen = await self._observe(authority)
+            seen = await self._observe_or_block(authority)
             decision = decisions.decide(seen)
             if isinstance(decision, Blocked | Keep):
                 return await self._settle(seen, decision)
             failure = await self._carry_out(seen, decision)
             if failure is not None:
-                return await self._fail(seen, failure)
+                return await self._fail(seen, decision, failure)
         return self._clock()
+
+    async def _observe_or_block(self, authority: CertificateAuthority) -> Observed:
+        try:
+            return await self._observe(authority)
+        except ApiError as error:
+            self._block_unless_known(authority, f"its Secrets could not be read: {error}")
+            raise
+
+    def _block_unless_known(self, authority: CertificateAuthority, problem: str) -> None:
+        """Before the authority is known its objects wait, and the bundle lacks its root: both have to be told of it."""
+        name = authority.metadata.name
+        if self._keyring.view(name) is None and self._keyring.block(authority, problem, _recorded_root(authority)):
+            self._on_change(name)
 
     async def _observe(self, authority: CertificateAuthority) -> Observed:
         root_name = f"mintls-authority-{authority.metadata.name}-root"
@@ -130,6 +144,8 @@ class AuthorityController:
             return None  # somebody was faster: observe and decide again
         except ApiError as error:
             return Violation(Reason.WRITE_FAILED, f"a Secret of the authority was not written: {error}")
+        except PKIError as refused:
+            return Violation(Reason.ISSUING_FAILED, f"no CA certificate was signed: {refused}")
         await self._reporter.announce(seen.authority, announcement)
         return None
 
@@ -197,16 +213,18 @@ class AuthorityController:
         self._failures.pop(seen.authority.metadata.name, None)
         changed = self._remember(seen, decision)
         conclusion = decisions.conclude(seen, decision)
-        await self._reporter.report(seen.authority, conclusion.status, conclusion.announcement)
-        if changed:
-            self._on_change(seen.authority.metadata.name)
+        try:
+            await self._reporter.report(seen.authority, conclusion.status, conclusion.announcement)
+        finally:
+            # Whatever became of the status: the next look finds the keys unchanged, and would tell nobody.
+            if changed:
+                self._on_change(seen.authority.metadata.name)
         return conclusion.look_again
 
     def _remember(self, seen: Observed, decision: Decision) -> bool:
-        name = seen.authority.metadata.name
         if not isinstance(decision, Keep) or seen.intermediate is None:
             problem = decision.violation.message if isinstance(decision, Blocked) else ""
-            return self._keyring.block(name, problem, _recorded_root(seen.authority))
+            return self._keyring.block(seen.authority, problem, _recorded_root(seen.authority))
         signer = CertificateAuthorityKey(
             decision.intermediate.leaf.certificate,
             load_private_key(seen.intermediate.contents.data["tls.key"]),
@@ -214,13 +232,18 @@ class AuthorityController:
         )
         return self._keyring.put(seen.authority, decision.root.leaf.certificate, signer)
 
-    async def _fail(self, seen: Observed, violation: Violation) -> datetime | None:
+    async def _fail(
+        self, seen: Observed, decision: CreateRoot | CreateIntermediate, violation: Violation
+    ) -> datetime | None:
         name = seen.authority.metadata.name
         attempt = self._failures.get(name, 0)
         self._failures[name] = attempt + 1
-        if self._keyring.view(name) is None:
-            self._keyring.block(name, violation.message, _recorded_root(seen.authority))
-        conclusion = decisions.failed(seen, violation, attempt)
+        current = decision.current if isinstance(decision, CreateIntermediate) else None
+        if current is None:
+            self._block_unless_known(seen.authority, violation.message)
+        elif self._remember(seen, current):
+            self._on_change(name)
+        conclusion = decisions.failed(seen, violation, attempt, current)
         await self._reporter.report(seen.authority, conclusion.status, conclusion.announcement)
         return conclusion.look_again
 
@@ -228,4 +251,7 @@ class AuthorityController:
 def _recorded_root(authority: CertificateAuthority) -> x509.Certificate | None:
     """The root that the authority is known by, from its status: certificates of it stay good whatever happens."""
     pem = next((key.certificate for key in authority.status.keys if key.role == "active"), "")
-    return load_pem_chain(pem.encode())[0] if pem else None
+    try:
+        return load_pem_chain(pem.encode())[0] if pem else None
+    except InvalidCertificate:
+        return None  # somebody's hand in the status; what the authority is known by is the fingerprint

@@ -34,7 +34,7 @@ from mintls.reconcile.certificate.values import (
     Written,
 )
 from mintls.reconcile.clienttable import ClientTable
-from mintls.reconcile.credential import Violation
+from mintls.reconcile.credential import AuthorityView, Violation
 from mintls.reconcile.installation import Installation
 from mintls.reconcile.reasons import Reason
 
@@ -79,6 +79,10 @@ class CertificateIndex:
         """Those that an authority signs."""
         return frozenset(self._by_authority.get(name, ()))
 
+    def of_all_authorities(self) -> frozenset[ObjectKey]:
+        """All of them."""
+        return frozenset().union(*self._by_authority.values())
+
     def of_secret(self, secret: ObjectKey) -> frozenset[ObjectKey]:
         """Those that write to a Secret."""
         return frozenset(self._by_secret.get(secret, ()))
@@ -106,9 +110,13 @@ class CertificateController:
         secrets: SecretViews,
         index: CertificateIndex,
         installation: Installation,
+        issuer_authority: str,
         clock: Clock,
     ) -> None:
-        """Prepare; the arguments are the parts that it gathers from and writes through."""
+        """Prepare; the arguments are the parts that it gathers from and writes through.
+
+        ``issuer_authority`` names the authority of the issuer's own certificate: every client has to trust it.
+        """
         self._api = api
         self._writer = writer
         self._store = store
@@ -119,6 +127,7 @@ class CertificateController:
         self._secrets = secrets
         self._index = index
         self._installation = installation
+        self._issuer_authority = issuer_authority
         self._clock = clock
         self._whole: dict[ObjectKey, str] = {}
 
@@ -136,7 +145,7 @@ class CertificateController:
             if certificate is None or certificate.metadata.deletion_timestamp is not None:
                 self._whole.pop((key.namespace, key.name), None)
                 return None
-            if not self._authority_is_known(certificate):
+            if not self._authorities_are_known(certificate):
                 return None  # at start: the authority's own reconciliation asks for this one again
             try:
                 return await self._look(certificate)
@@ -144,17 +153,19 @@ class CertificateController:
                 await self._read_secret(certificate)
         return self._clock()
 
-    def _authority_is_known(self, certificate: ClientCertificate) -> bool:
-        name = certificate.spec.authority_ref.name
-        return self._keyring.view(name) is not None or self._authorities.get(("", name)) is None
+    def _authorities_are_known(self, certificate: ClientCertificate) -> bool:
+        """Its own and the issuer's, as far as they exist: their roots go into ``ca.crt``."""
+        names = (certificate.spec.authority_ref.name, self._issuer_authority)
+        return all(self._keyring.view(name) or self._authorities.get(("", name)) is None for name in names)
 
     async def _look(self, certificate: ClientCertificate) -> datetime | None:
         seen = await self._gather(certificate)
         decision = decide(seen)
         outcome = await self._carry_out(seen, decision)
-        self._remember(seen, decision, outcome)
         conclusion = conclude(seen, decision, outcome)
         await self._reporter.report(certificate, conclusion.status, conclusion.announcement)
+        # Not before: a Secret that the status does not speak of yet has to be read, or it looks due again.
+        self._remember(seen, decision, outcome)
         return conclusion.look_again
 
     # --- gather ---
@@ -174,7 +185,7 @@ class CertificateController:
             registration=standing.registration,
             client_problem=standing.problem.message if standing.problem else "",
             contest=standing.contest,
-            authority=self._keyring.view(certificate.spec.authority_ref.name),
+            authority=self._authority(certificate.spec.authority_ref.name),
             rival=self._rival(certificate),
             secret=self._secrets.get(_secret_key(certificate)),
             whole_version=self._whole.get(key) or certificate.status.secret_resource_version,
@@ -182,6 +193,13 @@ class CertificateController:
             installation=self._installation,
             now=self._clock(),
         )
+
+    def _authority(self, name: str) -> AuthorityView | None:
+        """The authority, with the roots that a client of it needs: its own and the issuer's."""
+        view = self._keyring.view(name)
+        if view is None or name == self._issuer_authority:
+            return view
+        return replace(view, bundle=self._keyring.bundle(name, self._issuer_authority))
 
     def _rival(self, certificate: ClientCertificate) -> str:
         """The earliest other ClientCertificate that writes to the same Secret, if it is earlier than this one."""

@@ -40,7 +40,7 @@ class ClientController:
         self._replicas = replicas
         self._installation = installation
         self._clock = clock
-        self._attempts: dict[ObjectKey, int] = {}
+        self._attempts: dict[ObjectKey, tuple[tuple[str, int], int]] = {}
 
     async def reconcile(self, key: Key) -> datetime | None:
         """Look at one OAuthClient.
@@ -59,13 +59,19 @@ class ClientController:
         seen = self._observe(client)
         decision = decide(seen)
         answers = await self._ask(seen) if isinstance(decision, Ask) else ()
-        conclusion = conclude(seen, decision, answers, self._attempts.get(name, 0))
+        attempt = self._attempt(client)
+        conclusion = conclude(seen, decision, answers, attempt)
         if isinstance(decision, Ask) and conclusion.look_again is not None:
-            self._attempts[name] = self._attempts.get(name, 0) + 1
+            self._attempts[name] = (_version(client), attempt + 1)
         else:
             self._attempts.pop(name, None)
         await self._reporter.report(client, conclusion.status, conclusion.announcement)
         return conclusion.look_again
+
+    def _attempt(self, client: OAuthClient) -> int:
+        """How often in a row this very generation was asked about in vain."""
+        version, attempt = self._attempts.get((client.metadata.namespace, client.metadata.name), (None, 0))
+        return attempt if version == _version(client) else 0
 
     def _observe(self, client: OAuthClient) -> Observed:
         standing = self._table.standing((client.metadata.namespace, client.metadata.name))
@@ -87,3 +93,7 @@ class ClientController:
         if seen.registration is None:
             return ()
         return await self._replicas.ask(seen.registration.client_id)
+
+
+def _version(client: OAuthClient) -> tuple[str, int]:
+    return (client.metadata.uid, client.metadata.generation)

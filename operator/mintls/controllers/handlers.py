@@ -6,6 +6,7 @@ would otherwise write, throttle or wait; ``docs/decisions/0003-kopf.md`` has the
 """
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,8 @@ from mintls.api.v1alpha1 import GROUP, VERSION, CertificateAuthority, ClientCert
 from mintls.controllers.objects import ObjectStore, key_of
 from mintls.kube.credentials import Credentials
 
+_CLOSING_SECONDS = 0.25
+_ENDING_SECONDS = 8
 _REFRESH = timedelta(minutes=10)
 """A projected token is replaced in its file well before it ends; kopf keeps a copy that has to follow."""
 
@@ -40,14 +43,11 @@ async def watch(stores: Stores, credentials: Credentials) -> None:
     def run() -> None:
         error: BaseException | None = None
         try:
-            asyncio.run(
-                kopf.operator(
-                    registry=registry, settings=quiet_settings(), standalone=True, clusterwide=True, stop_flag=stop
-                )
-            )
+            asyncio.run(_observe(registry, stop))
         except BaseException as caught:  # noqa: BLE001 - handed to the calling loop, whatever it is
             error = caught
-        loop.call_soon_threadsafe(_settle, ended, error)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waited for the end
+            loop.call_soon_threadsafe(_settle, ended, error)
 
     threading.Thread(target=run, name="kopf", daemon=True).start()
     try:
@@ -55,7 +55,13 @@ async def watch(stores: Stores, credentials: Credentials) -> None:
     finally:
         stop.set()
         if not ended.done():
-            await asyncio.wait([ended], timeout=5)
+            await asyncio.wait([ended], timeout=_ENDING_SECONDS)
+
+
+async def _observe(registry: kopf.OperatorRegistry, stop: threading.Event) -> None:
+    await kopf.operator(registry=registry, settings=quiet_settings(), standalone=True, clusterwide=True, stop_flag=stop)
+    # aiohttp closes TLS connections after it has said that they are closed ("Graceful Shutdown" in its documentation).
+    await asyncio.sleep(_CLOSING_SECONDS)
 
 
 def _settle(ended: asyncio.Future[None], error: BaseException | None) -> None:

@@ -102,6 +102,7 @@ class IssuerReplicas:
         self._path = parts.path.rstrip("/")
         self._context: ssl.SSLContext | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._outgoing: dict[aiohttp.ClientSession, asyncio.Task[None]] = {}
 
     def use(self, pair: Pair, roots: str) -> None:
         """Authenticate with this credential from now on, and trust these roots.
@@ -123,8 +124,11 @@ class IssuerReplicas:
 
     async def close(self) -> None:
         """Close the connections."""
-        session, self._session = self._session, None
-        if session is not None:
+        sessions = [*self._outgoing, *([self._session] if self._session is not None else [])]
+        for closing in self._outgoing.values():
+            closing.cancel()
+        self._outgoing, self._session = {}, None
+        for session in sessions:
             await session.close()
 
     async def _ask_one(self, address: str, client_id: str) -> Answer:
@@ -133,7 +137,11 @@ class IssuerReplicas:
         url = f"https://{address}{self._path}/register/{quote(client_id, safe='')}"
         try:
             async with self._open().get(
-                URL(url, encoded=True), ssl=self._context, server_hostname=self._host, headers={"Host": self._host}
+                URL(url, encoded=True),
+                ssl=self._context,
+                server_hostname=self._host,
+                headers={"Host": self._host},
+                allow_redirects=False,  # what another server says of the client is no answer of this replica
             ) as response:
                 return _read(address, response.status, await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -149,7 +157,12 @@ class IssuerReplicas:
         """New connections for a new credential; requests under way end on the old ones."""
         session, self._session = self._session, None
         if session is not None:
-            self._closing = asyncio.get_running_loop().create_task(session.close())
+            self._outgoing[session] = asyncio.get_running_loop().create_task(self._close_later(session))
+
+    async def _close_later(self, session: aiohttp.ClientSession) -> None:
+        await asyncio.sleep(_TIMEOUT.total or 0)
+        await session.close()
+        self._outgoing.pop(session, None)
 
 
 def _read(address: str, status: int, body: bytes) -> Answer:

@@ -1,12 +1,15 @@
 """The CA keys in memory, and what others may know of each authority."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from cryptography import x509
 
 from mintls.api.v1alpha1 import CertificateAuthority
-from mintls.core.durations import parse_duration
+from mintls.api.v1alpha1.certificateauthority import Policy
+from mintls.core.durations import DurationError, parse_duration
 from mintls.core.pki.certificate import key_fingerprint
 from mintls.core.pki.signing import CertificateAuthorityKey
 from mintls.core.pki.trust import render_bundle
@@ -34,41 +37,43 @@ class Keyring:
         Returns:
             Whether anything changed for others.
         """
-        name, policy = authority.metadata.name, authority.spec.policy
-        view = AuthorityView(
-            name=name,
-            problem="",
+        name = authority.metadata.name
+        view = replace(
+            _with_limits(AuthorityView(name), authority.spec.policy),
             fingerprint=key_fingerprint(root),
             root=root,
             bundle=render_bundle([root]),
             signs_until=signer.not_after,
-            min_duration=parse_duration(policy.min_duration),
-            max_duration=parse_duration(policy.max_duration),
-            backdate=parse_duration(policy.backdate),
         )
         self._signers[name] = signer
         return self._replace(name, view)
 
-    def block(self, name: str, problem: str, root: x509.Certificate | None) -> bool:
+    def block(self, authority: CertificateAuthority, problem: str, root: x509.Certificate | None) -> bool:
         """The authority cannot sign at present.
 
         Args:
-            name: Its name.
+            authority: The object. Its limits still hold; if they cannot be read, those of before, and before any there
+                are none, for what was signed within a limit is not to be found fault with because of another.
             problem: Why, for people.
             root: The root that it is known by: certificates of it stay good.
 
         Returns:
             Whether anything changed for others.
         """
+        name = authority.metadata.name
         self._signers.pop(name, None)
-        view = AuthorityView(
-            name=name,
+        view = self._views.get(name) or AuthorityView(name, min_duration=timedelta(0), max_duration=timedelta.max)
+        with suppress(DurationError):
+            view = _with_limits(view, authority.spec.policy)
+        blocked = replace(
+            view,
             problem=problem,
             fingerprint=key_fingerprint(root) if root else "",
             root=root,
             bundle=render_bundle([root]) if root else "",
+            signs_until=None,
         )
-        return self._replace(name, view)
+        return self._replace(name, blocked)
 
     def remove(self, name: str) -> bool:
         """The authority is gone.
@@ -79,14 +84,24 @@ class Keyring:
         self._signers.pop(name, None)
         return self._views.pop(name, None) is not None
 
-    def bundle(self) -> str:
-        """The roots of all authorities as PEM, each once, in a fixed order."""
-        return render_bundle(self._roots())
+    def bundle(self, *names: str) -> str:
+        """The roots of these authorities, or of all, as PEM: each once, in a fixed order."""
+        return render_bundle(self._roots(names or self._views))
 
-    def _roots(self) -> Iterable[x509.Certificate]:
-        return (view.root for view in self._views.values() if view.root is not None)
+    def _roots(self, names: Iterable[str]) -> Iterable[x509.Certificate]:
+        views = (self._views.get(name) for name in names)
+        return (view.root for view in views if view is not None and view.root is not None)
 
     def _replace(self, name: str, view: AuthorityView) -> bool:
         changed = self._views.get(name) != view
         self._views[name] = view
         return changed
+
+
+def _with_limits(view: AuthorityView, policy: Policy) -> AuthorityView:
+    return replace(
+        view,
+        min_duration=parse_duration(policy.min_duration),
+        max_duration=parse_duration(policy.max_duration),
+        backdate=parse_duration(policy.backdate),
+    )

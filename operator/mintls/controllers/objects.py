@@ -48,9 +48,9 @@ class ObjectStore[T: CustomResource]:
         """All of them."""
         return iter(list(self._objects.values()))
 
-    def keys(self) -> frozenset[ObjectKey]:
-        """The keys of all objects, those that cannot be read included."""
-        return frozenset(self._objects) | frozenset(self._unreadable)
+    def uids(self) -> dict[ObjectKey, str]:
+        """The uid of each object; "" for one that cannot be read."""
+        return dict.fromkeys(self._unreadable, "") | {key: item.metadata.uid for key, item in self._objects.items()}
 
     def saw(self, body: Mapping[str, Any]) -> None:
         """An object was listed or changed."""

@@ -153,14 +153,14 @@ class Operator:
                     logger.warning("a full list failed, the watches go on: %s", error)
 
     async def _sweep(self, store: ObjectStore[CustomResource]) -> None:
-        before, seen = store.keys(), set[ObjectKey]()
+        before, seen = store.uids(), set[ObjectKey]()
         async with contextlib.aclosing(self._api.list_pages(RESOURCES[store.type].collection())) as pages:
             async for page in pages:
                 for item in page["items"]:
                     seen.add(key_of(item))
                     store.saw(item)
-        for key in before - seen:
-            store.gone(key)
+        for key in before.keys() - seen:
+            store.gone(key, before[key])  # by uid: another of that name may have been made while the list ran
 
     # --- work ---
 

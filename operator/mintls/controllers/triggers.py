@@ -85,11 +85,18 @@ class Triggers:
 
     def authority_keys_changed(self, name: str) -> None:
         """An authority has other keys or limits: its certificates, the clients that it vouches for, all bundles."""
-        self._add(Kind.CERTIFICATE, self._certificates.of_authority(name))
+        # The issuer's root is in every client's ca.crt, whoever signed its certificate.
+        every = name == self._authority
+        certificates = self._certificates
+        self._add(Kind.CERTIFICATE, certificates.of_all_authorities() if every else certificates.of_authority(name))
         self._add(Kind.CLIENT, self._clients.of_authority(name))
         self.all_bundles()
-        if name == self._authority:
+        if every:
             self._queue.add(SERVER_CERTIFICATE, self._lane())
+
+    def replicas_changed(self, waiting: Iterable[ObjectKey]) -> None:
+        """Replicas of the issuer came, went or became ready: the clients that wait to be seen registered."""
+        self._add(Kind.CLIENT, waiting)
 
     def secret_changed(self, key: ObjectKey, old: SecretView | None, new: SecretView | None) -> None:
         """A Secret with our label: whoever writes to it."""

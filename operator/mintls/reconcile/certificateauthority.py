@@ -78,7 +78,10 @@ class CreateRoot:
 
 @dataclass(frozen=True, slots=True)
 class CreateIntermediate:
-    """Make a key and an intermediate signed by the root, and write its Secret."""
+    """Make a key and an intermediate signed by the root, and write its Secret.
+
+    ``current`` is the one that still signs until then, if there is one.
+    """
 
     root: Credential
     common_name: str
@@ -86,6 +89,7 @@ class CreateIntermediate:
     not_after: datetime
     key: KeySpec
     replaced: SecretView | None
+    current: "Keep | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,13 +241,15 @@ def is_authority(certificate: x509.Certificate) -> bool:
 
 
 def _intermediate(seen: Observed, root: Credential, durations: _Durations) -> Decision:
+    current = None
     if seen.intermediate is not None:
         found = _read(seen.intermediate)
         if not isinstance(found, Violation) and _good_intermediate(seen, root, found):
             # One that ends with the root would only be replaced by another that ends with the root.
             rotation = rotation_time(found) if found.leaf.not_after < root.leaf.not_after else None
+            current = Keep(root, found, rotation)
             if rotation is None or seen.now < rotation:
-                return Keep(root, found, rotation)
+                return current
     start = seen.now.replace(microsecond=0)
     return CreateIntermediate(
         root=root,
@@ -252,6 +258,7 @@ def _intermediate(seen: Observed, root: Credential, durations: _Durations) -> De
         not_after=min(start + durations.intermediate, root.leaf.not_after),
         key=key_spec(seen.authority.spec.self_signed.private_key),
         replaced=seen.intermediate.view if seen.intermediate else None,
+        current=current,
     )
 
 
@@ -295,10 +302,23 @@ def conclude(seen: Observed, decision: Blocked | Keep) -> Conclusion:
     return Conclusion(_good_status(seen, decision), decision.rotation or decision.root.leaf.not_after)
 
 
-def failed(seen: Observed, violation: Violation, attempt: int) -> Conclusion:
-    """Status and next look after a write failed, with growing waits."""
-    status = _status(seen, seen.authority.status, conds.waiting(violation.reason, violation.message))
+def failed(seen: Observed, violation: Violation, attempt: int, current: Keep | None = None) -> Conclusion:
+    """Status and next look after a write failed, with growing waits.
+
+    Args:
+        seen: What was observed.
+        violation: What failed.
+        attempt: How often in a row it failed before.
+        current: Root and intermediate that sign meanwhile, if there are any.
+    """
     again = seen.now + backoff(attempt + 1, seen.authority.metadata.uid)
+    if current is not None:
+        return Conclusion(
+            _good_status(seen, current),
+            again,
+            Announcement(warning=True, reason=violation.reason, message=violation.message),
+        )
+    status = _status(seen, seen.authority.status, conds.waiting(violation.reason, violation.message))
     return Conclusion(status, again, _warn_once(seen, violation))
 
 

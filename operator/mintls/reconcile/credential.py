@@ -41,7 +41,7 @@ class AuthorityView:
         problem: Why it cannot sign at present; "" if it can.
         fingerprint: Fingerprint of the active root key.
         root: The active root.
-        bundle: The roots that are trusted, as PEM.
+        bundle: The roots that go into ``ca.crt``, as PEM: its own, and for a client the issuer's.
         signs_until: End of the signing certificate's validity, which no leaf may outlive.
         min_duration: The shortest leaf.
         max_duration: The longest leaf.

@@ -160,4 +160,4 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 TestQueueMachine = QueueMachine.TestCase
-TestQueueMachine.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestQueueMachine.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)

@@ -1,7 +1,7 @@
 """Which names a namespace may have: no trick of spelling gets at another's."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders.objects import INSTALLATION, registration
@@ -148,6 +148,7 @@ class TestDNSNames:
 labels = st.from_regex(r"[a-z]([a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True)
 
 
+@settings(max_examples=40)
 @given(
     namespaces=st.lists(labels, min_size=2, max_size=2, unique=True),
     service=st.lists(labels, min_size=1, max_size=3),
