@@ -1,4 +1,4 @@
-"""The chart on a real API server: installed, upgraded, rolled back, uninstalled. There is no node: pods stay pending."""
+"""The chart on a real API server: installed, upgraded, rolled back, uninstalled. No node: pods stay pending."""
 
 import json
 import re
