@@ -2,11 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test check check-lint check-types check-unit format generate unit integration cluster-up cluster-down clean
+.PHONY: help setup image demo demo-down test check check-lint check-types check-unit format generate unit integration cluster-up cluster-down clean
 
 PROVIDER ?= auto
 KEEP ?=
 PYTEST_ARGS ?=
+IMAGE ?=
+BASE_IMAGE ?=
 # Nothing is formatted or generated without being checked in: CI sees what you saw.
 RUN = $(UV) run --frozen --quiet
 UV = $(shell command -v uv >/dev/null && uv --version >/dev/null 2>&1 && echo uv || echo "$${XDG_CACHE_HOME:-$$HOME/.cache}/mintls/uv/bin/uv")
@@ -45,13 +47,16 @@ format: setup ## Format and fix what can be fixed
 	@$(RUN) ruff format .
 	@$(RUN) ruff check --fix .
 
-generate: setup ## Write crds/ and the API reference anew from the types
+generate: setup ## Write crds/, the API reference and the chart's README anew
 	@$(RUN) python hack/generate
 
 unit: setup check-unit ## Unit tests alone
 
 integration: setup ## Tests against a real Kubernetes API
 	@MINTLS_CLUSTER_PROVIDER=$(PROVIDER) $(RUN) pytest tests -m cluster $(PYTEST_ARGS)
+
+image: ## Build the image with docker, podman or buildah; IMAGE=..., BASE_IMAGE=...
+	@IMAGE=$(IMAGE) BASE_IMAGE=$(BASE_IMAGE) hack/image
 
 cluster-up: setup ## Start a Kubernetes API for yourself
 	@hack/cluster up --provider $(PROVIDER)

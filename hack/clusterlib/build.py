@@ -55,7 +55,7 @@ def ensure_binaries(progress: Progress, module: Path = MODULE_DIR) -> Binaries:
     """
     go = find_go(progress)
     machine = f"{platform.system()}/{platform.machine()}"
-    folder = cache_root() / "kubernetes" / cache_key(_module_files(module), go.version, machine)
+    folder = cache_root() / "kubernetes" / cache_key(module_files(module), go.version, machine)
     binaries = Binaries(folder, module_version(module, "k8s.io/kubernetes"), module_version(module, TARGETS["etcd"]))
     if not missing(binaries):
         return binaries
@@ -66,7 +66,9 @@ def ensure_binaries(progress: Progress, module: Path = MODULE_DIR) -> Binaries:
             progress.say(f"building {', '.join(wanted)} with {go.version}: 5 to 10 minutes on 2 cores, this once")
         for number, name in enumerate(TARGETS, start=1):
             if name in wanted:
-                _Build(go, module, binaries, name, f"[{number}/{len(TARGETS)}] {name}", progress).run()
+                flags = link_flags(binaries.kubernetes)
+                label = f"[{number}/{len(TARGETS)}] {name}"
+                GoBuild(go, module, binaries.path(name), TARGETS[name], flags, label, progress).run()
     return binaries
 
 
@@ -83,7 +85,8 @@ def cache_key(module_files: Iterable[bytes], *settings: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _module_files(module: Path) -> list[bytes]:
+def module_files(module: Path) -> list[bytes]:
+    """What decides which sources are built."""
     return [(module / name).read_bytes() for name in ("go.mod", "go.sum")]
 
 
@@ -107,30 +110,42 @@ def link_flags(version: str) -> str:
 
 
 @dataclass
-class _Build:
-    """One binary's way from packages to a file."""
+class GoBuild:
+    """One binary's way from packages to a file.
+
+    Attributes:
+        go: Builds it.
+        module: Folder of the Go module that requires it.
+        target: The file.
+        package: Its main package.
+        link_flags: For the linker.
+        label: How progress is told.
+        progress: Who is told.
+    """
 
     go: Go
     module: Path
-    binaries: Binaries
-    name: str
+    target: Path
+    package: str
+    link_flags: str
     label: str
     progress: Progress
 
     def run(self) -> None:
+        """Build it; raises BuildError. The file appears whole."""
         began = time.monotonic()
-        self.binaries.folder.mkdir(parents=True, exist_ok=True)
+        self.target.parent.mkdir(parents=True, exist_ok=True)
         stale = self._packages_to_build()
-        half_done = self.binaries.folder / f".{self.name}.new"
-        command = ["build", "-v", *_FLAGS, "-ldflags", link_flags(self.binaries.kubernetes), "-o", str(half_done)]
+        half_done = self.target.with_name(f".{self.target.name}.new")
+        command = ["build", "-v", *_FLAGS, "-ldflags", self.link_flags, "-o", str(half_done)]
 
         def show(log: Path, seconds: float) -> None:
             done = _count_packages(log)
             doing = f"compiled {done} of {stale} packages" if done < stale else f"{stale} packages compiled, linking"
             self.progress.step(f"{self.label}: {doing}, {seconds:.0f} s")
 
-        self._go([*command, TARGETS[self.name]], show)
-        half_done.rename(self.binaries.path(self.name))
+        self._go([*command, self.package], show)
+        half_done.rename(self.target)
         self.progress.say(f"{self.label}: built in {time.monotonic() - began:.0f} s")
 
     def _packages_to_build(self) -> int:
@@ -141,12 +156,12 @@ class _Build:
             self.progress.step(f"{self.label}: fetching modules, {fetched} so far, {seconds:.0f} s")
 
         template = "{{if .Stale}}{{.ImportPath}}{{end}}"
-        log = self._go(["list", "-deps", *_FLAGS, "-f", template, TARGETS[self.name]], show)
+        log = self._go(["list", "-deps", *_FLAGS, "-f", template, self.package], show)
         return _count_packages(log)
 
     def _go(self, arguments: list[str], show: _Show) -> Path:
         """Run go with its output in a log file; raises BuildError with the log's end."""
-        log = self.binaries.folder / f"{self.name}.{arguments[0]}.log"
+        log = self.target.with_name(f"{self.target.name}.{arguments[0]}.log")
         began = time.monotonic()
         with log.open("wb") as output:
             # A session of its own: go's compilers are stopped with it, whoever's Ctrl-C it was.
@@ -174,7 +189,7 @@ class _Build:
     def _explain(self, verb: str, status: int, log: Path) -> str:
         lines = "\n".join(f"  | {line}" for line in tail(log))
         return (
-            f"{self.name} was not built: `go {verb}` ({self.go.version}) ended with status {status}.\n"
+            f"{self.target.name} was not built: `go {verb}` ({self.go.version}) ended with status {status}.\n"
             f"The end of {log}:\n{lines}\n"
             "If a module could not be fetched, check `go env GOPROXY` and the network, then run it again: what is "
             "built so far is kept. Or choose a provider that needs no build (--provider kind, --provider existing)."

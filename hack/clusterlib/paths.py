@@ -10,6 +10,9 @@ from clusterlib.errors import BadRequestError
 MODULE_DIR = Path(__file__).resolve().parent.parent / "kubernetes"
 """The Go module that the embedded provider builds."""
 
+HELM_MODULE_DIR = MODULE_DIR.with_name("helm")
+"""The Go module that Helm is built from, for the tests of the chart."""
+
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 

@@ -1,4 +1,7 @@
-"""Writes what is generated from the types: ``crds/*.yaml`` and ``docs/reference/api.md``.
+"""Writes what is generated from the types and from the chart's values.
+
+``crds/*.yaml``, their copies in the chart and ``docs/reference/api.md`` come from the types; the chart's README comes
+from its ``values.yaml``.
 
 ``python hack/generate`` writes; ``python hack/generate --check`` exits with 1 and shows the difference if a file is
 stale, missing or no longer generated.

@@ -46,6 +46,7 @@ logger = logging.getLogger(__name__)
     help="HOST:PORT of an issuer replica's mTLS listener, where there is no Service; repeatable, all have to answer.",
 )
 @click.option("--authority", default="default", show_default=True, help="CertificateAuthority of the issuer itself.")
+@click.option("--create-authority", is_flag=True, help="Make that authority where there never was one.")
 @click.option("--health-address", default=":8080", show_default=True, help="Where probes and metrics are served.")
 @click.option("--lease-seconds", default=15, show_default=True, help="How soon another replica takes over.")
 @click.option("--workers", default=16, show_default=True, help="Objects that are looked at side by side.")
@@ -81,6 +82,7 @@ def _settings(options: dict[str, Any]) -> OperatorSettings:
         # A restarted container has its pod's name again, so the name alone would take it for the holder of before.
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{secrets.token_hex(4)}",
         authority=options["authority"],
+        create_authority=options["create_authority"],
         issuer_service=options["issuer_service"],
         issuer_replicas=options["issuer_replicas"],
         workers=options["workers"],

@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from mintls.controllers.assembly import Assembly
+from mintls.controllers.firstauthority import create_first_authority
 from mintls.controllers.handlers import watch
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.metrics import Metrics
@@ -56,7 +58,8 @@ class Operator:
             renew_deadline=seconds * 2 / 3,
             retry=min(2.0, seconds / 7),
         )
-        self._parts = Assembly(settings, api, Writer(api, lambda: self._lease.held), clock)
+        self._writer = Writer(api, lambda: self._lease.held)
+        self._parts = Assembly(settings, api, self._writer, clock)
         self._reconcilers = self._parts.reconcilers()
         self._scheduler = Scheduler(self._parts.triggers.due, clock)
         self._failures: dict[Key, int] = {}
@@ -101,7 +104,9 @@ class Operator:
     async def _catch_up(self) -> None:
         """List everything, so that a restart writes nothing that is not needed."""
         for store in self._stores():
-            await self._sweep_until_done(store)
+            await self._until_done(partial(self._sweep, store), store.type.__name__)
+        if self._settings.create_authority:
+            await self._until_done(self._create_authority, "first authority")
         for informer in self._parts.informers:
             await informer.synced()
         for authority in self._parts.authorities:
@@ -117,14 +122,21 @@ class Operator:
         parts = self._parts
         return (parts.authorities, parts.clients, parts.certificates)  # type: ignore[return-value]  # only read as such
 
-    async def _sweep_until_done(self, store: ObjectStore[CustomResource]) -> None:
+    async def _create_authority(self) -> None:
+        namespace = self._settings.installation.operator_namespace
+        with contextlib.suppress(NotLeadingError):
+            await create_first_authority(
+                self._api, self._writer, self._parts.authorities, self._settings.authority, namespace=namespace
+            )
+
+    async def _until_done(self, step: Callable[[], Awaitable[None]], name: str) -> None:
         failures = 0
         while True:
             try:
-                await self._sweep(store)
+                await step()
             except ApiError as error:
                 failures += 1
-                wait = backoff(failures, store.type.__name__, first=_FIRST_RETRY, ceiling=_LONGEST_START_WAIT)
+                wait = backoff(failures, name, first=_FIRST_RETRY, ceiling=_LONGEST_START_WAIT)
                 logger.warning("cannot begin yet, next attempt in %.1f s: %s", wait.total_seconds(), error)
                 await asyncio.sleep(wait.total_seconds())
             else:

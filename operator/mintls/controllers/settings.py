@@ -13,6 +13,7 @@ class OperatorSettings:
         installation: Names and addresses of the installation.
         identity: Unique per process: ``holderIdentity`` of the Lease.
         authority: The CertificateAuthority that signs the issuer's certificate and the operator's.
+        create_authority: Whether to make that authority where there never was one.
         issuer_service: Service whose ready endpoints are the issuer's replicas.
         issuer_port_name: Name of its port that does mTLS.
         issuer_replicas: ``host:port`` of the replicas instead, where there is no Service.
@@ -24,6 +25,7 @@ class OperatorSettings:
     installation: Installation
     identity: str
     authority: str = "default"
+    create_authority: bool = False
     issuer_service: str = "mintls-issuer"
     issuer_port_name: str = "mtls"
     issuer_replicas: tuple[str, ...] = ()

@@ -77,3 +77,18 @@ async def test_a_new_installation_takes_up_the_keys_that_an_old_one_left(world: 
     after = await world.ready(CERTIFICATE_AUTHORITIES, None, "default")
     assert after["metadata"]["uid"] != before["metadata"]["uid"]
     assert after["status"]["keys"] == before["status"]["keys"]
+
+
+async def test_a_new_installation_makes_its_own_and_a_deleted_one_stays_deleted(world: World) -> None:
+    first = await world.operator(create_authority=True)
+    await world.ready(CERTIFICATE_AUTHORITIES, None, "default")
+    await first.end()
+
+    await world.api.delete(CERTIFICATE_AUTHORITIES.item(None, "default"))
+    second = await world.operator("operator-1", create_authority=True)
+    shop = await world.namespace()
+    await world.client(shop)
+    await world.certificate(shop)
+
+    await world.reason(CLIENT_CERTIFICATES, shop, "billing", "AuthorityNotFound")
+    assert ("create", "certificateauthorities", 201) not in second.requests.writes

@@ -1,0 +1,38 @@
+# The one image: `mintls operator` and `mintls issuer`. `make image` builds it.
+# Any base with Python 3.13 and its venv module will do, such as one made of Debian 13's packages.
+ARG BASE_IMAGE=python:3.13-slim
+
+FROM ${BASE_IMAGE} AS build
+ARG UV_VERSION=0.13.9
+# The lock file decides what is installed; nothing is compiled, as every dependency has wheels.
+# UNCHECKED_HASH: bytecode that does not depend on the time of the build.
+ENV UV_PROJECT_ENVIRONMENT=/opt/mintls \
+    UV_PYTHON=python3.13 \
+    UV_PYTHON_DOWNLOADS=never \
+    UV_LINK_MODE=copy \
+    UV_NO_CACHE=1 \
+    UV_NATIVE_TLS=1 \
+    PYC_INVALIDATION_MODE=UNCHECKED_HASH \
+    PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python3.13 -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --quiet "uv==${UV_VERSION}"
+WORKDIR /src
+COPY pyproject.toml uv.lock ./
+RUN /opt/uv/bin/uv sync --frozen --no-dev --no-install-project --no-build --compile-bytecode
+COPY README.md LICENSE ./
+COPY operator ./operator
+RUN /opt/uv/bin/uv sync --frozen --no-dev --no-editable --compile-bytecode --reinstall-package mintls
+
+FROM ${BASE_IMAGE}
+ARG VERSION=0.1.0
+ARG REVISION=""
+LABEL org.opencontainers.image.title="mintls" \
+      org.opencontainers.image.description="OAuth 2.0 clients on Kubernetes whose only credential is a short-lived certificate" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /opt/mintls /opt/mintls
+# The bytecode is there already, and the root file system may be read-only.
+ENV PATH=/opt/mintls/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# A number: Kubernetes cannot tell of a name whether it is root.
+USER 65532:65532
+ENTRYPOINT ["/opt/mintls/bin/mintls"]
