@@ -57,7 +57,9 @@ CLIENTS = (
     client("client name too long", too_long("spec.clientName", 256), UNCHECKED, clientName="a" * 257),
     client(
         "another authentication method",
-        unsupported("spec.tokenEndpointAuthMethod", "client_secret_basic", "tls_client_auth"),
+        unsupported(
+            "spec.tokenEndpointAuthMethod", "client_secret_basic", "self_signed_tls_client_auth", "tls_client_auth"
+        ),
         UNCHECKED,
         tokenEndpointAuthMethod="client_secret_basic",
     ),

@@ -180,6 +180,21 @@ CLIENT_ID = Rule(
     "must consist of letters, digits and . _ ~ @ - only; a colon is reserved for ids made of namespace and name",
 )
 
+# -- Certificates ----------------------------------------------------------------------------------------------------
+
+# RFC 7468 section 5, of which one. What is inside is read by the operator.
+PEM_CERTIFICATE = Rule(
+    matches(r"\s*-----BEGIN CERTIFICATE-----\s*[A-Za-z0-9+/][A-Za-z0-9+/=\s]*-----END CERTIFICATE-----\s*"),
+    "must be one certificate in PEM and nothing else, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----; "
+    "several certificates are several items, and a private key has no place here",
+)
+# RFC 7517 section 4.7: base64, not base64url, of DER.
+X5C = Rule(
+    matches("[A-Za-z0-9+/]+={0,2}"),
+    "must be a certificate in DER as base64 (RFC 7517 section 4.7): a PEM certificate without its first and last line, "
+    "on one line",
+)
+
 # -- Distinguished names ---------------------------------------------------------------------------------------------
 
 # The attribute types that have a name: those of RFC 4514 section 3 and what openssl prints (RFC 4519, RFC 2985, X.520).

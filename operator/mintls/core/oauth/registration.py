@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cryptography import x509
+
 from mintls.core.pki.names import SubjectName
 
 
@@ -18,8 +20,11 @@ class Registration:
         created: Creation time (aware UTC); decides between two claims, see ``claims``.
         client_id: ``client_id`` (RFC 6749 section 2.2).
         client_name: ``client_name`` for people, "" if none.
-        token_endpoint_auth_method: ``tls_client_auth`` (RFC 8705 section 2.1.1).
-        subject: The one name that the certificate has to carry (RFC 8705 section 2.1.2).
+        token_endpoint_auth_method: ``tls_client_auth`` (RFC 8705 section 2.1.1) or ``self_signed_tls_client_auth``
+            (section 2.2.1).
+        subject: The one name that the certificate has to carry (RFC 8705 section 2.1.2); ``None`` if the certificates
+            themselves are registered.
+        certificates: The certificates themselves (RFC 8705 section 2.2); empty for ``tls_client_auth``.
         authorities: Names of the CertificateAuthorities whose keys may vouch for the client.
         grant_types: Grants that it may use.
         scopes: Scopes that it may ask for, in the order of the spec.
@@ -39,7 +44,8 @@ class Registration:
     client_id: str
     client_name: str
     token_endpoint_auth_method: str
-    subject: SubjectName
+    subject: SubjectName | None
+    certificates: tuple[x509.Certificate, ...]
     authorities: tuple[str, ...]
     grant_types: tuple[str, ...]
     scopes: tuple[str, ...]
