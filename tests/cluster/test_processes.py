@@ -79,7 +79,7 @@ def test_signals_are_held_back_while_a_process_is_written_down() -> None:
     arrived = []
     try:
         with processes.uninterrupted():
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
             arrived.append("the block was finished")
     except KeyboardInterrupt:
         arrived.append("then it was interrupted")
