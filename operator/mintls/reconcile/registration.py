@@ -7,6 +7,7 @@ from cryptography import x509
 
 from mintls.api.v1alpha1.oauthclient import JWK, OAuthClient, TLSClientAuth
 from mintls.core.durations import DurationError, parse_duration
+from mintls.core.oauth.extra_claims import ClaimNotAllowed, check_claims
 from mintls.core.oauth.registration import Registration, default_client_id, spiffe_id
 from mintls.core.oauth.self_signed import (
     SELF_SIGNED,
@@ -44,7 +45,7 @@ def admit(client: OAuthClient, installation: Installation) -> Registration:
     except DurationError as invalid:
         violation = Violation(Reason.INVALID_SPEC, f"spec.accessToken.lifetime cannot be read: {invalid}")
         raise RegistrationRefused(violation) from invalid
-    except CertificateNotUsable as invalid:
+    except (CertificateNotUsable, ClaimNotAllowed) as invalid:
         raise RegistrationRefused(Violation(Reason.INVALID_SPEC, str(invalid))) from invalid
     problem = foreign_identity(registration, installation)
     if problem:
@@ -59,6 +60,7 @@ def registration_of(client: OAuthClient, trust_domain: str) -> Registration:
         DurationError: ``spec.accessToken.lifetime`` is no duration (the API server refuses such an object; an object
             written before the rule existed can still have one).
         CertificateNotUsable: A certificate in the spec can never authenticate the client.
+        ClaimNotAllowed: ``spec.accessToken.claims`` has a claim that the issuer alone may make.
     """
     meta, spec = client.metadata, client.spec
     return Registration(
@@ -81,7 +83,20 @@ def registration_of(client: OAuthClient, trust_domain: str) -> Registration:
         certificate_bound=spec.tls_client_certificate_bound_access_tokens,
         suspended=spec.suspended,
         tokens_not_before=spec.tokens_not_before,
+        extra_claims=extra_claims_of(client),
+        ends_with_certificate=spec.access_token.ends_with_certificate,
     )
+
+
+def extra_claims_of(client: OAuthClient) -> tuple[tuple[str, str], ...]:
+    """Claims that the client's tokens carry beside the issuer's own, by name.
+
+    Raises:
+        ClaimNotAllowed: One of them is the issuer's own.
+    """
+    claims = client.spec.access_token.claims or {}
+    check_claims(claims, "spec.accessToken.claims")
+    return tuple(sorted(claims.items()))
 
 
 def certificates_of(client: OAuthClient) -> tuple[x509.Certificate, ...]:

@@ -67,6 +67,8 @@ def test_an_empty_spec_is_a_registration_with_every_default_resolved() -> None:
         ({"scopes": ["b", "a"], "defaultScopes": []}, "default_scopes", ()),
         ({"audiences": ["https://a"]}, "audiences", ("https://a",)),
         ({"accessToken": {"lifetime": "1h30m"}}, "access_token_lifetime", timedelta(minutes=90)),
+        ({"accessToken": {"claims": {"b": "2", "a": "1"}}}, "extra_claims", (("a", "1"), ("b", "2"))),
+        ({"accessToken": {"endsWithCertificate": False}}, "ends_with_certificate", False),
         ({"tlsClientCertificateBoundAccessTokens": False}, "certificate_bound", False),
         ({"suspended": True}, "suspended", True),
         ({"tokensNotBefore": "2026-01-01T01:00:00+01:00"}, "tokens_not_before", datetime(2026, 1, 1, tzinfo=UTC)),
@@ -131,6 +133,13 @@ class TestSelfSigned:
             admit(client(**self.METHOD, **spec), INSTALLATION)
         assert refused.value.violation.reason == Reason.INVALID_SPEC
         assert words in refused.value.violation.message
+
+
+def test_a_claim_of_the_issuers_own_is_refused_where_an_older_schema_let_it_in() -> None:
+    with pytest.raises(RegistrationRefused) as refused:
+        admit(client(accessToken={"claims": {"sub": "admin"}}), INSTALLATION)
+    assert refused.value.violation.reason == Reason.INVALID_SPEC
+    assert "spec.accessToken.claims has 'sub'" in refused.value.violation.message
 
 
 def test_a_lifetime_that_is_none_is_refused_where_an_older_schema_let_it_in() -> None:

@@ -23,6 +23,7 @@ from mintls.api.v1alpha1.rules import (
     AUDIENCE,
     CLIENT_ID,
     DISTINGUISHED_NAME,
+    EXTRA_CLAIMS,
     LIST_ATOMIC,
     LIST_MAP_BY_NAME,
     LIST_SET,
@@ -174,6 +175,25 @@ class AccessToken(KubeStruct, frozen=True, kw_only=True):
             ),
         ),
     ] = "10m"
+    ends_with_certificate: Annotated[
+        bool,
+        Meta(
+            description="Whether a token ends no later than the certificate that it was issued over. A bound token is "
+            "of no use after that, and one that is not bound should not be."
+        ),
+    ] = True
+    claims: (
+        Annotated[
+            dict[str, Annotated[str, Meta(max_length=1024)]],
+            Meta(
+                description="Claims with fixed values that each token carries beside the issuer's own, such as "
+                "`tenant: shop`.",
+                max_length=16,
+                extra_json_schema=cel(*EXTRA_CLAIMS),
+            ),
+        ]
+        | None
+    ) = None
 
 
 class OAuthClientSpec(KubeStruct, frozen=True, kw_only=True):

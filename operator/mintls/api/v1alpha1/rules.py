@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Meta
 
+from mintls.core.oauth.extra_claims import OWN_PREFIX, RESERVED
+
 
 class Rule(NamedTuple):
     """A CEL rule.
@@ -178,6 +180,19 @@ SCOPE_TOKEN = Rule(
 CLIENT_ID = Rule(
     matches("[A-Za-z0-9._~@-]+"),
     "must consist of letters, digits and . _ ~ @ - only; a colon is reserved for ids made of namespace and name",
+)
+
+# -- Claims ----------------------------------------------------------------------------------------------------------
+
+EXTRA_CLAIMS = (
+    Rule(
+        f"self.all(name, !(name in {sorted(RESERVED)!r}) && !name.startsWith('{OWN_PREFIX}'))",
+        "has a claim that the issuer alone says, such as sub, scope or cnf: take another name, such as tenant",
+    ),
+    Rule(
+        f"self.all(name, {matches('[A-Za-z][A-Za-z0-9_.:/-]{0,127}', 'name')})",
+        "has a name that is none: up to 128 letters, digits and _ . : / -, a letter first, such as tenant",
+    ),
 )
 
 # -- Certificates ----------------------------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ class Registration:
         certificate_bound: Whether tokens carry ``cnf`` (RFC 8705 section 3).
         suspended: Whether every request is refused.
         tokens_not_before: Tokens issued earlier are not active; ``None`` if there is no such limit.
+        extra_claims: Names and values of claims that its access tokens carry beside the issuer's own.
+        ends_with_certificate: Whether no access token outlives the certificate that it was issued over.
     """
 
     namespace: str
@@ -55,6 +57,8 @@ class Registration:
     certificate_bound: bool
     suspended: bool
     tokens_not_before: datetime | None
+    extra_claims: tuple[tuple[str, str], ...] = ()
+    ends_with_certificate: bool = True
 
     @property
     def key(self) -> tuple[str, str]:

@@ -42,11 +42,12 @@ def token(services: Services, call: Call) -> Answer:
         audience=audience,
         scope=scope,
         confirmation=confirmation(client, certificate),
+        certificate_end=certificate.not_after,
         jti=services.identifier(),
         now=call.now,
     )
     call.trail.scope, call.trail.audience, call.trail.jti, call.trail.expires = scope, audience, claims.jti, claims.exp
-    response = TokenResponse(sign_access_token(claims, key), "Bearer", client.lifetime, scope)
+    response = TokenResponse(sign_access_token(claims, key), "Bearer", claims.exp - claims.iat, scope)
     return Answer(200, msgspec.json.encode(response))
 
 
