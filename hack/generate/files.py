@@ -48,10 +48,20 @@ def _yaml(value: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's, without anchors (the same default twice is no reference) and with indented lists."""
+    """PyYAML's, without anchors (the same default twice is no reference) and with indented lists.
+
+    The coordinate ``y`` of a JWK is quoted: YAML 1.1 takes it for true, PyYAML does not know that and kubectl does.
+    """
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the signature is PyYAML's
         return True
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
         super().increase_indent(flow, indentless=False)
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = "'" if data in {"y", "Y", "n", "N"} else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)

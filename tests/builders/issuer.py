@@ -45,6 +45,7 @@ def registration(name: str = "billing", namespace: str = "shop", **changes: Any)
         client_name="",
         token_endpoint_auth_method="tls_client_auth",
         subject=SubjectName(SubjectKind.SAN_URI, f"spiffe://cluster.local/ns/{namespace}/client/{name}"),
+        certificates=(),
         authorities=("default",),
         grant_types=("client_credentials",),
         scopes=("orders.read", "orders.write"),

@@ -19,6 +19,7 @@ def registration(namespace: str = "shop", name: str = "billing", **changes: Any)
         "client_name": "",
         "token_endpoint_auth_method": "tls_client_auth",
         "subject": SubjectName(SubjectKind.SAN_URI, spiffe_id("cluster.local", namespace, name)),
+        "certificates": (),
         "authorities": ("default",),
         "grant_types": ("client_credentials",),
         "scopes": (),

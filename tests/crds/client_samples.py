@@ -12,6 +12,8 @@ SCOPE = (
     "such as orders.read; several scopes are several items"
 )
 AUDIENCE = "must be an absolute URI without a fragment (RFC 8707 section 2), such as https://orders.shop.svc"
+RESERVED_CLAIM = "has a claim that the issuer alone says, such as sub, scope or cnf: take another name, such as tenant"
+NO_CLAIM = "has a name that is none: up to 128 letters, digits and _ . : / -, a letter first, such as tenant"
 LIFETIME = "must be from 30s to 24h: a token cannot be taken back at every resource, so keep it short"
 
 CLIENTS = (
@@ -29,7 +31,7 @@ CLIENTS = (
         scopes=["orders.read", "orders.write"],
         defaultScopes=["orders.read"],
         audiences=["https://orders.shop.svc", "urn:orders"],
-        accessToken={"lifetime": "1h30m"},
+        accessToken={"lifetime": "1h30m", "endsWithCertificate": False, "claims": {"tenant": "shop", "a.b:c/d": ""}},
         tlsClientCertificateBoundAccessTokens=False,
     ),
     client(
@@ -57,7 +59,9 @@ CLIENTS = (
     client("client name too long", too_long("spec.clientName", 256), UNCHECKED, clientName="a" * 257),
     client(
         "another authentication method",
-        unsupported("spec.tokenEndpointAuthMethod", "client_secret_basic", "tls_client_auth"),
+        unsupported(
+            "spec.tokenEndpointAuthMethod", "client_secret_basic", "self_signed_tls_client_auth", "tls_client_auth"
+        ),
         UNCHECKED,
         tokenEndpointAuthMethod="client_secret_basic",
     ),
@@ -160,6 +164,30 @@ CLIENTS = (
             f"lifetime {value}", refused("spec.accessToken.lifetime", value, LIFETIME), accessToken={"lifetime": value}
         )
         for value in ("29s", "24h1s", "0s", "100h")
+    ),
+    *(
+        client(
+            f"claim {name!r}",
+            f"spec.accessToken.claims: Invalid value: {message}",
+            accessToken={"claims": {name: "x", "tenant": "shop"}},
+        )
+        for message, names in (
+            (RESERVED_CLAIM, ("iss", "sub", "scope", "cnf", "client_id", "act", "active", "mintls_extra")),
+            (NO_CLAIM, ("a b", "_a", "1", "ü", "a" * 129)),
+        )
+        for name in names
+    ),
+    client(
+        "a claim's value too long",
+        too_long("spec.accessToken.claims.tenant", 1024),
+        UNCHECKED,
+        accessToken={"claims": {"tenant": "a" * 1025}},
+    ),
+    client(
+        "too many claims",
+        "spec.accessToken.claims: Too many: 17: must have at most 16 items",
+        UNCHECKED,
+        accessToken={"claims": {f"c{number}": "x" for number in range(17)}},
     ),
     *(
         client(

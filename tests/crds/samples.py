@@ -7,12 +7,14 @@ from crds.authority_samples import AUTHORITIES
 from crds.certificate_samples import CERTIFICATES
 from crds.client_samples import CLIENTS
 from crds.name_samples import duration_samples, name_samples
+from crds.self_signed_samples import SELF_SIGNED
 from crds.status_samples import STATUS_SAMPLES
 from crds.subject_samples import subject_samples
 from crds.update_samples import UPDATES
 
 SAMPLES = (
     *CLIENTS,
+    *SELF_SIGNED,
     *CERTIFICATES,
     *AUTHORITIES,
     *UPDATES,

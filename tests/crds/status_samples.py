@@ -18,6 +18,7 @@ STATUSES: dict[str, Json] = {
         "conditions": [CONDITION, CONDITION | {"type": "Conflict", "status": "Unknown", "observedGeneration": 1}],
         "clientID": "shop:billing",
         "identity": {"type": "sanDNS", "value": "billing.shop.svc"},
+        "certificates": [{"thumbprint": "x", "notAfter": "2026-01-01T00:00:00Z"}],
         "scopes": ["a"],
         "issuer": "https://issuer",
         "tokenEndpoint": "https://issuer/token",
@@ -128,6 +129,18 @@ STATUS_SAMPLES = (
     ),
     bad_times("ClientCertificate", "notBefore", "notAfter", "renewalTime", "lastFailureTime", "nextAttemptTime"),
     bad_times("CertificateAuthority", "nextRotationTime"),
+    status(
+        "a bad time of a certificate",
+        "OAuthClient",
+        in_body("status.certificates[0].notAfter", "now", 'must be of type date-time: "now"'),
+        certificates=[{"thumbprint": "x", "notAfter": "now"}],
+    ),
+    status(
+        "an empty certificate",
+        "OAuthClient",
+        *(f"status.certificates[0].{name}: Required value" for name in ("notAfter", "thumbprint")),
+        certificates=[{}],
+    ),
     status(
         "an unknown role",
         "CertificateAuthority",

@@ -91,6 +91,7 @@ WORDS = {
     "enum": "Unsupported value: ",
     "maxLength": "Too long: ",
     "maxItems": "Too many: ",
+    "maxProperties": "Too many: ",
     "minItems": "should have at least",
     "minLength": "should be at least",
     "minimum": "should be greater than or equal to",

@@ -237,3 +237,19 @@ class TestProbes:
             assert (reply.status, reply.headers["connection"]) == (200, "close")
             assert await connection.closed()
         assert bench.issuer.missing() == ("stopping",)
+
+
+async def test_json_is_taken_only_where_it_is_switched_on(bench: Bench, tmp_path: Path) -> None:
+    body = b'{"grant_type": "client_credentials", "client_id": "shop:billing", "scope": "orders.write"}'
+    status, answer = await post(bench, body, Content_Type="application/json")
+    assert (status, answer["error"]) == (400, "invalid_request")
+    (tmp_path / "other").mkdir()
+    async with running_issuer(tmp_path / "other", replace(SETTINGS, json_bodies=True)) as other:
+        for content_type in ("application/json", "Application/JSON; charset=utf-8"):
+            status, answer = await post(other, body, Content_Type=content_type)
+            assert (status, answer["scope"]) == (200, "orders.write")
+        assert (await post(other, GOOD))[0] == 200
+        status, answer = await post(other, b"[]", Content_Type="application/json")
+        assert (status, answer["error"]) == (400, "invalid_request")
+        status, answer = await post(other, body, Content_Type="application/json; charset=latin1")
+        assert (status, answer["error"]) == (400, "invalid_request")

@@ -78,6 +78,20 @@ class TestSuccess:
         claims = verify_with_pyjwt(reply.json["access_token"], await published(bench), "https://orders.shop.svc")
         assert "cnf" not in claims
 
+    async def test_claims_of_the_registration_are_in_the_token(self, bench: Bench) -> None:
+        bench.put(registration(extra_claims=(("tenant", "shop"),)))
+        reply = await bench.token(bench.authority.client())
+        claims = verify_with_pyjwt(reply.json["access_token"], await published(bench), "https://orders.shop.svc")
+        assert (claims["tenant"], claims["sub"]) == ("shop", "shop:billing")
+
+    async def test_a_token_ends_with_the_certificate_and_the_answer_says_when(self, bench: Bench) -> None:
+        leaf = bench.authority.client(not_after=bench.clock.now + timedelta(minutes=5))
+        reply = await bench.token(leaf)
+        claims = verify_with_pyjwt(reply.json["access_token"], await published(bench), "https://orders.shop.svc")
+        assert reply.json["expires_in"] == claims["exp"] - claims["iat"] == 301
+        bench.put(registration(ends_with_certificate=False))
+        assert (await bench.token(leaf)).json["expires_in"] == 600
+
     async def test_scope_and_resources_that_are_registered_are_granted(self, bench: Bench) -> None:
         bench.put(registration(audiences=("https://a.example", "https://b.example", "https://c.example")))
         leaf = bench.authority.client()

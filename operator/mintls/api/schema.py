@@ -38,6 +38,7 @@ _ORDER = (
     "maxItems",
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
+    "maxProperties",
     "required",
     "properties",
     "additionalProperties",

@@ -19,6 +19,12 @@ from mintls.kube.errors import ConfigurationError
 @click.option("--address", "open_address", default=":8443", show_default=True, help="Asks for no client certificate.")
 @click.option("--mtls-address", default=":9443", show_default=True, help="Asks for a client certificate.")
 @click.option("--probe-address", default=":8081", show_default=True, help="Plain HTTP: probes and metrics.")
+@click.option(
+    "--json-bodies",
+    is_flag=True,
+    envvar="MINTLS_JSON_BODIES",
+    help="Take token requests in JSON, too; RFC 6749 wants a form.",
+)
 def issuer(**options: Any) -> None:
     """Issue tokens to clients that prove the key of their certificate in the TLS handshake."""
     configure_logging(options["verbose"])
@@ -47,4 +53,5 @@ def _settings(options: dict[str, Any]) -> Settings:
         open_address=Address(*address(options["open_address"])),
         mtls_address=Address(*address(options["mtls_address"])),
         probe_address=Address(*address(options["probe_address"])),
+        json_bodies=options["json_bodies"],
     )

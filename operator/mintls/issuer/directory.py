@@ -15,6 +15,7 @@ from mintls.core.oauth.claims import ClaimTable, Key
 from mintls.core.oauth.client import Client, prepare
 from mintls.core.oauth.registration import Registration
 from mintls.core.oauth.signing_keys import SigningKey
+from mintls.core.pki.names import InvalidName, NormalizedName, normalize_subject
 from mintls.core.pki.trust import TrustAnchors
 
 
@@ -58,6 +59,8 @@ class Directory:
         self._issuer = issuer
         self._claims = ClaimTable()
         self._clients: dict[str, Client] = {}
+        self._registered: dict[str, tuple[x509.Certificate, ...]] = {}
+        self._handshake: frozenset[x509.Certificate] | None = None
         self._trust: dict[str, Trust] = {}
         self._versions = count(1)
         self._listeners: list[Callable[[], None]] = []
@@ -90,6 +93,18 @@ class Directory:
     def authority_certificates(self) -> tuple[x509.Certificate, ...]:
         """The roots of all authorities, and the intermediates that are known."""
         return self.anchors + tuple(ca for trust in self._trust.values() for ca in trust.anchors.intermediates)
+
+    @property
+    def registered_certificates(self) -> frozenset[x509.Certificate]:
+        """The self-signed certificates that clients have registered; the same object while nothing changes.
+
+        Without those that are called as a CA is: OpenSSL looks a CA up by its name, and would take one for the other.
+        """
+        if self._handshake is None:
+            cas = {_called(ca) for ca in self.authority_certificates}
+            registered = {certificate for own in self._registered.values() for certificate in own}
+            self._handshake = frozenset(found for found in registered if _called(found) not in cas)
+        return self._handshake
 
     def missing(self) -> tuple[str, ...]:
         """What has to come before anybody can be served; empty when there is nothing."""
@@ -149,6 +164,7 @@ class Directory:
 
     def _decide(self, client_id: str) -> None:
         holder = self._claims.by_client_id(client_id)
+        self._decide_certificates(client_id, holder.certificates if holder else ())
         if holder is None:
             self._clients.pop(client_id, None)
             return
@@ -156,6 +172,23 @@ class Directory:
         if known is None or known.registration is not holder:
             self._clients[client_id] = prepare(holder, self._issuer)
 
+    def _decide_certificates(self, client_id: str, certificates: tuple[x509.Certificate, ...]) -> None:
+        if self._registered.get(client_id, ()) == certificates:
+            return
+        self._registered.pop(client_id, None)
+        if certificates:
+            self._registered[client_id] = certificates
+        self._handshake = None
+
     def _announce(self) -> None:
+        self._handshake = None
         for listener in self._listeners:
             listener()
+
+
+def _called(certificate: x509.Certificate) -> NormalizedName | bytes:
+    """What the certificate is called, so that whatever OpenSSL takes for one name is one here, too."""
+    try:
+        return normalize_subject(certificate.subject)
+    except InvalidName:
+        return certificate.subject.public_bytes()

@@ -61,7 +61,9 @@ class Issuer:
         services = Services(settings, self.directory, Paths(self.directory))
         self._front = Front(services, self.metrics, clock=clock, write=write_audit)
         self._open_tls = ListenerTLS(asks_for_certificate=False)
-        self._mtls_tls = ListenerTLS(asks_for_certificate=True)
+        self._mtls_tls = ListenerTLS(
+            asks_for_certificate=True, registered=lambda: self.directory.registered_certificates
+        )
         self._serving = False
         self.directory.on_tls_change(self._renew_tls)
         self._watch_directory()

@@ -20,7 +20,7 @@ from mintls.issuer.endpoints.introspection import introspection
 from mintls.issuer.endpoints.registration import registration
 from mintls.issuer.endpoints.token import token
 from mintls.issuer.errors import answer_error, error_body
-from mintls.issuer.exchange import Answer, Call, Clock
+from mintls.issuer.exchange import NO_STORE, Answer, Call, Clock
 from mintls.issuer.metrics import CONTENT_TYPE, Metrics
 from mintls.issuer.peer import Peers, ssl_connection
 from mintls.issuer.services import Services
@@ -185,7 +185,8 @@ class Front:
         self, request: web.Request, code: str, status: int, description: str, headers: dict[str, str]
     ) -> web.Response:
         self._metrics.count("none", code if status == 404 else "method_not_allowed", 0.0)
-        return _response(Answer(status, error_body(code, description), headers=headers), _request_id(request))
+        answer = Answer(status, error_body(code, description), headers={**NO_STORE, **headers})
+        return _response(answer, _request_id(request))
 
 
 def probe_app(metrics: Metrics, missing: Callable[[], Iterable[str]]) -> web.Application:

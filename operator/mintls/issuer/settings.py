@@ -59,6 +59,7 @@ class Settings:
         mtls_address: Listener that asks for one.
         probe_address: Plain listener for probes and metrics.
         limits: What one caller may cost.
+        json_bodies: Whether a token request may be JSON, too.
 
     Raises:
         InvalidSettings: A URL is not one that RFC 8414 section 2 allows.
@@ -73,6 +74,7 @@ class Settings:
     mtls_address: Address = Address("", 9443)
     probe_address: Address = Address("", 8081)
     limits: Limits = field(default_factory=Limits)
+    json_bodies: bool = False
 
     def __post_init__(self) -> None:
         for name, url in (("issuer_url", self.issuer_url), ("mtls_url", self.mtls_url)):

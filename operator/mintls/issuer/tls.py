@@ -10,10 +10,11 @@ A client's certificate may have expired at the handshake: so it can be told in O
 checks the time (``mintls.core.oauth.client_authentication``), on every request.
 """
 
+import logging
 import os
 import ssl
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from cryptography import x509
@@ -21,8 +22,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from mintls.issuer.directory import ServerCertificate
 
+logger = logging.getLogger(__name__)
+
+type Registered = Callable[[], frozenset[x509.Certificate]]
+"""The self-signed certificates that clients have registered; the same object as long as nothing changed."""
+
 _NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME of OpenSSL's x509_vfy.h, which Python does not name."""
+
+_FEW = 64
+"""So many anchors are loaded anew within some tens of milliseconds."""
 
 # Forward secrecy and AEAD only (RFC 9325 section 4.2); TLS 1.3 has no others.
 _TLS12_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -35,9 +44,13 @@ class ListenerTLS:
         base: The context to listen with.
     """
 
-    def __init__(self, *, asks_for_certificate: bool) -> None:
+    def __init__(self, *, asks_for_certificate: bool, registered: Registered = frozenset) -> None:
         self._asks = asks_for_certificate
+        self._registered = registered
+        self._serving: tuple[ServerCertificate, tuple[x509.Certificate, ...]] | None = None
         self._current: ssl.SSLContext | None = None
+        self._seen: frozenset[x509.Certificate] = frozenset()
+        self._loaded: frozenset[x509.Certificate] = frozenset()
         self.base = _rules(asks_for_certificate=asks_for_certificate)
         self.base.sni_callback = self._replace
 
@@ -51,15 +64,48 @@ class ListenerTLS:
         Raises:
             ssl.SSLError: OpenSSL does not take the certificate; the context stays as it was.
         """
+        serving = (certificate, tuple(authorities))
+        wanted = self._registered() if self._asks else frozenset()
+        self._current = self._context(*serving, wanted)
+        self._serving, self._seen, self._loaded = serving, wanted, wanted
+
+    def _context(
+        self,
+        certificate: ServerCertificate,
+        authorities: Iterable[x509.Certificate],
+        registered: Iterable[x509.Certificate],
+    ) -> ssl.SSLContext:
         context = _rules(asks_for_certificate=self._asks)
         _load_certificate(context, certificate)
         if self._asks:
             _trust(context, authorities)
-        self._current = context
+            _trust_each(context, registered)
+        return context
+
+    def _catch_up(self, context: ssl.SSLContext) -> ssl.SSLContext:
+        """The context with the certificates that are registered now; looked at when somebody connects.
+
+        An anchor takes half a millisecond to load and cannot be taken out again. So new ones are added to the context
+        that there is; and one that is registered no longer goes at once while there are few, and when it has company
+        while there are many. That it is registered no longer is checked on each request, whatever the handshake says.
+        """
+        wanted = self._registered()
+        if wanted is self._seen or self._serving is None:
+            return context
+        stale = len(self._loaded - wanted)
+        if stale and (len(self._loaded) <= _FEW or stale * 4 >= len(self._loaded)):
+            context, self._loaded = self._context(*self._serving, wanted), wanted
+        else:
+            _trust_each(context, wanted - self._loaded)
+            self._loaded |= wanted
+        self._seen = wanted
+        return context
 
     def _replace(self, connection: ssl.SSLObject, _name: str | None, _base: ssl.SSLContext) -> int | None:
         if self._current is None:
             return ssl.AlertDescription.ALERT_DESCRIPTION_INTERNAL_ERROR
+        if self._asks:
+            self._current = self._catch_up(self._current)
         connection.context = self._current
         return None
 
@@ -75,7 +121,9 @@ def _rules(*, asks_for_certificate: bool) -> ssl.SSLContext:
     context.num_tickets = 0
     if asks_for_certificate:
         context.verify_mode = ssl.CERT_OPTIONAL
-        context.verify_flags |= ssl.VERIFY_X509_STRICT | _NO_CHECK_TIME
+        # Partial chains: else OpenSSL looks for a self-signed certificate by the name of its subject alone, and finds
+        # the other one of a client that registered two of one name.
+        context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME
     return context
 
 
@@ -83,6 +131,15 @@ def _trust(context: ssl.SSLContext, authorities: Iterable[x509.Certificate]) -> 
     certificates = b"".join(authority.public_bytes(Encoding.DER) for authority in authorities)
     if certificates:
         context.load_verify_locations(cadata=certificates)
+
+
+def _trust_each(context: ssl.SSLContext, certificates: Iterable[x509.Certificate]) -> None:
+    """One by one: a certificate that OpenSSL does not take must not keep the others' clients out."""
+    for certificate in certificates:
+        try:
+            context.load_verify_locations(cadata=certificate.public_bytes(Encoding.DER))
+        except ssl.SSLError as error:
+            logger.error("OpenSSL refuses a registered certificate, which is left out: %s", error.reason)  # noqa: TRY400 - the message says it all
 
 
 def _load_certificate(context: ssl.SSLContext, certificate: ServerCertificate) -> None:

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
+from cryptography import x509
 
-from mintls.api.v1alpha1.oauthclient import Identity, OAuthClient, OAuthClientStatus
+from mintls.api.v1alpha1.oauthclient import Identity, OAuthClient, OAuthClientStatus, RegisteredCertificate
 from mintls.core.oauth.claims import Contest
 from mintls.core.oauth.registration import Registration
+from mintls.core.pki.certificate import thumbprint
 from mintls.reconcile import conditions as conds
 from mintls.reconcile.announcement import Announcement
 from mintls.reconcile.conditions import Finding
@@ -120,12 +122,17 @@ def _taken(seen: Observed) -> Blocked | None:
         message = f'clientID "{seen.registration.client_id}" is held by {holder}, created earlier: choose another one'
         return Blocked(Violation(Reason.CLIENT_ID_TAKEN, message), stalled=True)
     subject = seen.registration.subject
+    if subject is None:
+        message = f"a certificate that it registers is held by {holder}, created earlier: each client needs its own"
+        return Blocked(Violation(Reason.CERTIFICATE_TAKEN, message), stalled=True)
     message = f'{subject.kind} "{subject.value}" is held by {holder}, created earlier: choose another identity'
     return Blocked(Violation(Reason.IDENTITY_TAKEN, message), stalled=True)
 
 
 def _authority_not_found(seen: Observed) -> Blocked | None:
-    if not seen.missing_authorities:
+    # Nobody vouches for a self-signed certificate, so spec.authorities plays no part.
+    by_name = seen.registration is None or seen.registration.subject is not None
+    if not seen.missing_authorities or not by_name:
         return None
     names = ", ".join(f'"{name}"' for name in seen.missing_authorities)
     message = f"there is no CertificateAuthority {names}: create it, or correct spec.authorities"
@@ -159,7 +166,7 @@ def conclude(seen: Observed, decision: Decision, answers: tuple[Answer, ...] = (
 def _conclude_blocked(seen: Observed, blocked: Blocked) -> Conclusion:
     violation = blocked.violation
     findings = [*(conds.stalled if blocked.stalled else conds.waiting)(violation.reason, violation.message)]
-    if violation.reason in {Reason.CLIENT_ID_TAKEN, Reason.IDENTITY_TAKEN}:
+    if violation.reason in {Reason.CLIENT_ID_TAKEN, Reason.IDENTITY_TAKEN, Reason.CERTIFICATE_TAKEN}:
         findings.append(Finding("Conflict", status=True, reason=violation.reason, message=violation.message))
     findings.append(Finding("Registered", status=False, reason=violation.reason, message=violation.message))
     return Conclusion(_status(seen, tuple(findings)), None, _warn_once(seen, violation))
@@ -218,11 +225,21 @@ def _status(seen: Observed, findings: tuple[Finding, ...]) -> OAuthClientStatus:
         observed_generation=generation,
         conditions=conditions,
         client_id=registration.client_id,
-        identity=Identity(type=registration.subject.kind, value=registration.subject.value),
+        identity=_identity(registration),
+        certificates=tuple(_registered_certificate(certificate) for certificate in registration.certificates),
         scopes=registration.scopes,
         issuer=seen.installation.issuer_url,
         token_endpoint=seen.installation.token_endpoint,
     )
+
+
+def _identity(registration: Registration) -> Identity | None:
+    subject = registration.subject
+    return Identity(type=subject.kind, value=subject.value) if subject else None
+
+
+def _registered_certificate(certificate: x509.Certificate) -> RegisteredCertificate:
+    return RegisteredCertificate(thumbprint=thumbprint(certificate), not_after=certificate.not_valid_after_utc)
 
 
 def _warn_once(seen: Observed, violation: Violation) -> Announcement | None:

@@ -18,6 +18,8 @@ def foreign_identity(registration: Registration, installation: Installation) -> 
     namespace cannot have them, whoever comes first. All other names go to whoever claims them first (``claims``).
     """
     subject, namespace = registration.subject, registration.namespace
+    if subject is None:
+        return None
     try:
         normalized = normalize(subject)
     except InvalidName as invalid:
@@ -98,6 +100,8 @@ def leaf_names(
     )
     stated = registration.subject
     services = tuple(SubjectName(SubjectKind.SAN_DNS, name) for name in dns_names)
+    if stated is None:
+        return None, _distinct((own, *services))
     if stated.kind == SubjectKind.SUBJECT_DN:
         return stated, _distinct((own, *services))
     return None, _distinct((stated, own, *services))

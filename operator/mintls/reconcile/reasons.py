@@ -57,6 +57,8 @@ class Reason(StrEnum):
     """The OAuthClient has no identity that a certificate could be issued for."""
     CLIENT_IN_CONFLICT = "ClientInConflict"
     """Another client holds the id or the identity of the OAuthClient."""
+    CLIENT_BRINGS_CERTIFICATE = "ClientBringsCertificate"
+    """The OAuthClient authenticates by self-signed certificates of its own, so none is issued for it."""
     SECRET_NOT_OWNED = "SecretNotOwned"
     """The Secret exists and was made by somebody else."""
     SECRET_CLAIMED = "SecretClaimed"
@@ -81,6 +83,8 @@ class Reason(StrEnum):
     """Another client, created earlier, holds the client id."""
     IDENTITY_TAKEN = "IdentityTaken"
     """Another client, created earlier, holds the identity."""
+    CERTIFICATE_TAKEN = "CertificateTaken"
+    """Another client, created earlier, holds one of the registered certificates."""
 
     # --- authorities ---
     KEY_LOST = "KeyLost"

@@ -2,9 +2,20 @@
 
 from datetime import UTC, datetime
 
-from mintls.api.v1alpha1.oauthclient import OAuthClient, TLSClientAuth
+import msgspec
+from cryptography import x509
+
+from mintls.api.v1alpha1.oauthclient import JWK, OAuthClient, TLSClientAuth
 from mintls.core.durations import DurationError, parse_duration
+from mintls.core.oauth.extra_claims import ClaimNotAllowed, check_claims
 from mintls.core.oauth.registration import Registration, default_client_id, spiffe_id
+from mintls.core.oauth.self_signed import (
+    SELF_SIGNED,
+    CertificateNotUsable,
+    Jwk,
+    certificates_of_jwks,
+    certificates_of_pem,
+)
 from mintls.core.pki.names import SubjectKind, SubjectName
 from mintls.reconcile.credential import Violation
 from mintls.reconcile.installation import Installation
@@ -34,6 +45,8 @@ def admit(client: OAuthClient, installation: Installation) -> Registration:
     except DurationError as invalid:
         violation = Violation(Reason.INVALID_SPEC, f"spec.accessToken.lifetime cannot be read: {invalid}")
         raise RegistrationRefused(violation) from invalid
+    except (CertificateNotUsable, ClaimNotAllowed) as invalid:
+        raise RegistrationRefused(Violation(Reason.INVALID_SPEC, str(invalid))) from invalid
     problem = foreign_identity(registration, installation)
     if problem:
         raise RegistrationRefused(Violation(Reason.IDENTITY_NOT_ALLOWED, problem))
@@ -46,6 +59,8 @@ def registration_of(client: OAuthClient, trust_domain: str) -> Registration:
     Raises:
         DurationError: ``spec.accessToken.lifetime`` is no duration (the API server refuses such an object; an object
             written before the rule existed can still have one).
+        CertificateNotUsable: A certificate in the spec can never authenticate the client.
+        ClaimNotAllowed: ``spec.accessToken.claims`` has a claim that the issuer alone may make.
     """
     meta, spec = client.metadata, client.spec
     return Registration(
@@ -57,7 +72,8 @@ def registration_of(client: OAuthClient, trust_domain: str) -> Registration:
         client_id=spec.client_id or default_client_id(meta.namespace, meta.name),
         client_name=spec.client_name or "",
         token_endpoint_auth_method=spec.token_endpoint_auth_method,
-        subject=subject_of(client, trust_domain),
+        subject=None if spec.token_endpoint_auth_method == SELF_SIGNED else subject_of(client, trust_domain),
+        certificates=certificates_of(client),
         authorities=tuple(reference.name for reference in spec.authorities),
         grant_types=tuple(spec.grant_types),
         scopes=spec.scopes,
@@ -67,7 +83,41 @@ def registration_of(client: OAuthClient, trust_domain: str) -> Registration:
         certificate_bound=spec.tls_client_certificate_bound_access_tokens,
         suspended=spec.suspended,
         tokens_not_before=spec.tokens_not_before,
+        extra_claims=extra_claims_of(client),
+        ends_with_certificate=spec.access_token.ends_with_certificate,
     )
+
+
+def extra_claims_of(client: OAuthClient) -> tuple[tuple[str, str], ...]:
+    """Claims that the client's tokens carry beside the issuer's own, by name.
+
+    Raises:
+        ClaimNotAllowed: One of them is the issuer's own.
+    """
+    claims = client.spec.access_token.claims or {}
+    check_claims(claims, "spec.accessToken.claims")
+    return tuple(sorted(claims.items()))
+
+
+def certificates_of(client: OAuthClient) -> tuple[x509.Certificate, ...]:
+    """The certificates that the client registers (RFC 8705 section 2.2); none if it authenticates by a name.
+
+    Raises:
+        CertificateNotUsable: One can never authenticate the client, or there is none.
+    """
+    spec = client.spec
+    if spec.token_endpoint_auth_method != SELF_SIGNED:
+        return ()
+    stated = certificates_of_pem(spec.certificates, "spec.certificates")
+    keys = spec.jwks.keys if spec.jwks else ()
+    stated += certificates_of_jwks(map(_jwk, keys), "spec.jwks.keys")
+    if not stated:
+        raise CertificateNotUsable(f"spec.certificates and spec.jwks are empty: {SELF_SIGNED} needs one of them")
+    return tuple(found.certificate for found in stated)
+
+
+def _jwk(key: JWK) -> Jwk:
+    return Jwk(members=msgspec.to_builtins(key), x5c=key.x5c)
 
 
 def subject_of(client: OAuthClient, trust_domain: str) -> SubjectName:

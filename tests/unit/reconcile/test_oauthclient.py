@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders.objects import INSTALLATION, after, client, registration, with_status
-from builders.pki import NOW
+from builders.pki import NOW, self_signed_client
 from mintls.api.v1alpha1 import OAuthClient
 from mintls.core.oauth.claims import Contest
 from mintls.reconcile.conditions import find, holds
@@ -29,6 +29,10 @@ from mintls.reconcile.oauthclient import (
 from mintls.reconcile.reasons import Reason
 
 KNOWN = Answer("10.0.0.1:9443", uid="uid-shop-billing", generation=1)
+
+
+LEAF = self_signed_client()
+SELF_SIGNED = registration(tokenEndpointAuthMethod="self_signed_tls_client_auth", certificates=[LEAF.tls_crt.decode()])
 
 
 def seen(item: OAuthClient | None = None, **changes: Any) -> Observed:
@@ -78,6 +82,12 @@ OBSTACLES: dict[str, tuple[dict[str, Any], Reason, bool, tuple[str, ...]]] = {
         True,
         ('sanURI "spiffe://cluster.local/ns/shop/client/billing"', "a client of another namespace"),
     ),
+    "a certificate is taken": (
+        {"contest": Contest("certificate", ("bank", "vault")), "registration": SELF_SIGNED},
+        Reason.CERTIFICATE_TAKEN,
+        True,
+        ("a certificate that it registers", "a client of another namespace", "each client needs its own"),
+    ),
     "an authority is missing": (
         {"missing_authorities": ("a", "b")},
         Reason.AUTHORITY_NOT_FOUND,
@@ -120,9 +130,14 @@ class TestAnObstacle:
         assert "vault" not in decision.violation.message
         assert "bank" not in decision.violation.message
 
-    @pytest.mark.parametrize("what", ["clientID", "identity"])
+    def test_of_an_authority_is_none_to_a_client_that_nobody_vouches_for(self) -> None:
+        assert isinstance(decide(seen(registration=SELF_SIGNED, missing_authorities=("default",))), Ask)
+
+    @pytest.mark.parametrize("what", ["clientID", "identity", "certificate"])
     def test_of_a_contest_is_a_condition_only_while_it_lasts(self, what: str) -> None:
-        contested = with_status(client(), concluded(seen(contest=Contest(what, ("shop", "first")))).status)
+        claims = SELF_SIGNED if what == "certificate" else registration()
+        contest = Contest(what, ("shop", "first"))
+        contested = with_status(client(), concluded(seen(contest=contest, registration=claims)).status)
         assert holds(contested.status.conditions, "Conflict")
         free = concluded(seen(contested), [KNOWN]).status
         assert find(free.conditions, "Conflict") is None
@@ -170,6 +185,13 @@ class TestRegistered:
             "spiffe://cluster.local/ns/shop/client/billing",
         )
         assert status.observed_generation == 1
+
+    def test_shows_the_certificates_that_authenticate_and_no_name(self) -> None:
+        status = concluded(seen(registration=SELF_SIGNED), [KNOWN]).status
+        assert status.identity is None
+        [shown] = status.certificates
+        assert (shown.thumbprint, shown.not_after) == (LEAF.thumbprint, LEAF.facts.not_after)
+        assert concluded(seen(), [KNOWN]).status.certificates == ()
 
     def test_is_not_asked_again_and_not_written_again(self) -> None:
         item = registered()

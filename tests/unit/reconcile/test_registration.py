@@ -1,16 +1,20 @@
 """From an OAuthClient's spec to the registration in effect."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
 
+from builders.objects import INSTALLATION
+from builders.pki import self_signed_client
 from mintls.api.v1alpha1 import OAuthClient
 from mintls.core.durations import DurationError
 from mintls.core.oauth.registration import Registration
+from mintls.core.oauth.self_signed import jwks_of
 from mintls.core.pki.names import SubjectKind, SubjectName
-from mintls.reconcile.registration import registration_of, subject_of
+from mintls.reconcile.reasons import Reason
+from mintls.reconcile.registration import RegistrationRefused, admit, registration_of, subject_of
 
 METADATA = {
     "name": "billing",
@@ -37,6 +41,7 @@ def test_an_empty_spec_is_a_registration_with_every_default_resolved() -> None:
         client_name="",
         token_endpoint_auth_method="tls_client_auth",
         subject=SubjectName(SubjectKind.SAN_URI, "spiffe://cluster.local/ns/shop/client/billing"),
+        certificates=(),
         authorities=("default",),
         grant_types=("client_credentials",),
         scopes=(),
@@ -62,6 +67,8 @@ def test_an_empty_spec_is_a_registration_with_every_default_resolved() -> None:
         ({"scopes": ["b", "a"], "defaultScopes": []}, "default_scopes", ()),
         ({"audiences": ["https://a"]}, "audiences", ("https://a",)),
         ({"accessToken": {"lifetime": "1h30m"}}, "access_token_lifetime", timedelta(minutes=90)),
+        ({"accessToken": {"claims": {"b": "2", "a": "1"}}}, "extra_claims", (("a", "1"), ("b", "2"))),
+        ({"accessToken": {"endsWithCertificate": False}}, "ends_with_certificate", False),
         ({"tlsClientCertificateBoundAccessTokens": False}, "certificate_bound", False),
         ({"suspended": True}, "suspended", True),
         ({"tokensNotBefore": "2026-01-01T01:00:00+01:00"}, "tokens_not_before", datetime(2026, 1, 1, tzinfo=UTC)),
@@ -89,6 +96,50 @@ def test_the_stated_subject_is_the_identity(kind: str, value: str) -> None:
 def test_the_default_identity_lies_in_the_trust_domain_and_the_clients_own_namespace() -> None:
     subject = subject_of(client({"namespace": "a", "name": "b"}), "example.org")
     assert subject == SubjectName(SubjectKind.SAN_URI, "spiffe://example.org/ns/a/client/b")
+
+
+class TestSelfSigned:
+    OWN, NEXT = self_signed_client(), self_signed_client()
+    METHOD: ClassVar[dict[str, Any]] = {"tokenEndpointAuthMethod": "self_signed_tls_client_auth"}
+
+    def test_the_certificates_are_registered_and_no_name(self) -> None:
+        pems = [leaf.tls_crt.decode() for leaf in (self.OWN, self.NEXT)]
+        effective = registration_of(client(**self.METHOD, certificates=pems), "cluster.local")
+        assert effective.token_endpoint_auth_method == "self_signed_tls_client_auth"
+        assert effective.subject is None
+        assert effective.certificates == (self.OWN.certificate, self.NEXT.certificate)
+
+    def test_so_they_are_from_a_jwk_set(self) -> None:
+        jwks = jwks_of([self.OWN.certificate, self.NEXT.certificate])
+        effective = registration_of(client(**self.METHOD, jwks=jwks), "cluster.local")
+        assert effective.certificates == (self.OWN.certificate, self.NEXT.certificate)
+
+    def test_with_the_other_method_they_count_for_nothing(self) -> None:
+        """The schema refuses both together; an object from before it did must not gain a way in."""
+        effective = registration_of(client(certificates=[self.OWN.tls_crt.decode()]), "cluster.local")
+        assert effective.certificates == ()
+        assert effective.subject is not None
+
+    @pytest.mark.parametrize(
+        ("spec", "words"),
+        [
+            ({"certificates": ["PEM"]}, "spec.certificates[0] cannot be read"),
+            ({"jwks": {"keys": [{"kty": "EC", "x5c": ["AAAA"]}]}}, "spec.jwks.keys[0].x5c[0] is not"),
+            ({}, "spec.certificates and spec.jwks are empty"),
+        ],
+    )
+    def test_a_certificate_that_cannot_be_used_is_an_invalid_spec(self, spec: dict[str, Any], words: str) -> None:
+        with pytest.raises(RegistrationRefused) as refused:
+            admit(client(**self.METHOD, **spec), INSTALLATION)
+        assert refused.value.violation.reason == Reason.INVALID_SPEC
+        assert words in refused.value.violation.message
+
+
+def test_a_claim_of_the_issuers_own_is_refused_where_an_older_schema_let_it_in() -> None:
+    with pytest.raises(RegistrationRefused) as refused:
+        admit(client(accessToken={"claims": {"sub": "admin"}}), INSTALLATION)
+    assert refused.value.violation.reason == Reason.INVALID_SPEC
+    assert "spec.accessToken.claims has 'sub'" in refused.value.violation.message
 
 
 def test_a_lifetime_that_is_none_is_refused_where_an_older_schema_let_it_in() -> None:

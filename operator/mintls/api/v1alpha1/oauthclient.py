@@ -23,14 +23,17 @@ from mintls.api.v1alpha1.rules import (
     AUDIENCE,
     CLIENT_ID,
     DISTINGUISHED_NAME,
+    EXTRA_CLAIMS,
     LIST_ATOMIC,
     LIST_MAP_BY_NAME,
     LIST_SET,
+    PEM_CERTIFICATE,
     SAN_DNS,
     SAN_EMAIL,
     SAN_IP,
     SAN_URI,
     SCOPE_TOKEN,
+    X5C,
     Rule,
     cel,
     duration_between,
@@ -40,6 +43,8 @@ from mintls.api.v1alpha1.rules import (
 Scope = Annotated[str, Meta(max_length=128, extra_json_schema=cel(SCOPE_TOKEN))]
 Scopes = Annotated[tuple[Scope, ...], Meta(max_length=64, extra_json_schema=LIST_SET)]
 Audience = Annotated[str, Meta(max_length=512, extra_json_schema=cel(AUDIENCE))]
+PEMCertificate = Annotated[str, Meta(max_length=8192, extra_json_schema=cel(PEM_CERTIFICATE))]
+X5CCertificate = Annotated[str, Meta(max_length=8192, extra_json_schema=cel(X5C))]
 
 _ONE_SUBJECT = Rule(
     "[has(self.subjectDN), has(self.sanDNS), has(self.sanURI), has(self.sanIP), has(self.sanEmail)]"
@@ -112,6 +117,50 @@ class TLSClientAuth(KubeStruct, frozen=True, kw_only=True):
     ) = None
 
 
+class JWK(KubeStruct, frozen=True, kw_only=True):
+    """A public key with its certificate (RFC 7517 section 4, RFC 8705 section 2.2.2)."""
+
+    kty: Annotated[Literal["EC", "RSA", "OKP"], Meta(description="The kind of the key.")]
+    x5c: Annotated[
+        tuple[X5CCertificate, ...],
+        Meta(
+            description="The certificate in DER as base64. Others after it are ignored.",
+            min_length=1,
+            max_length=4,
+            extra_json_schema=LIST_ATOMIC,
+        ),
+    ]
+    use: Annotated[str, Meta(description="What the key is for. Ignored.")] | None = None
+    key_ops: Annotated[
+        tuple[str, ...], Meta(description="What the key is for. Ignored.", extra_json_schema=LIST_ATOMIC)
+    ] = msgspec.field(name="key_ops", default=())
+    alg: Annotated[str, Meta(description="The algorithm that the key is for. Ignored.")] | None = None
+    kid: Annotated[str, Meta(description="Names the key. Ignored.")] | None = None
+    crv: Annotated[str, Meta(description="Curve of an EC or OKP key, such as `P-256`.")] | None = None
+    x: Annotated[str, Meta(description="The x coordinate, or the whole of an OKP key.")] | None = None
+    y: Annotated[str, Meta(description="The y coordinate.")] | None = None
+    n: Annotated[str, Meta(description="Modulus of an RSA key.")] | None = None
+    e: Annotated[str, Meta(description="Exponent of an RSA key.")] | None = None
+    x5t: Annotated[str, Meta(description="SHA-1 of the certificate. Ignored.")] | None = None
+    x5t_s256: Annotated[str, Meta(description="SHA-256 of the certificate. Ignored.")] | None = msgspec.field(
+        name="x5t#S256", default=None
+    )
+
+
+class JWKSet(KubeStruct, frozen=True, kw_only=True):
+    """Keys with their certificates (RFC 7517 section 5)."""
+
+    keys: Annotated[
+        tuple[JWK, ...],
+        Meta(
+            description="One key for each certificate. Only public keys: there is no field for a private one.",
+            min_length=1,
+            max_length=8,
+            extra_json_schema=LIST_ATOMIC,
+        ),
+    ]
+
+
 class AccessToken(KubeStruct, frozen=True, kw_only=True):
     """How access tokens of the client are made."""
 
@@ -126,6 +175,25 @@ class AccessToken(KubeStruct, frozen=True, kw_only=True):
             ),
         ),
     ] = "10m"
+    ends_with_certificate: Annotated[
+        bool,
+        Meta(
+            description="Whether a token ends no later than the certificate that it was issued over. A bound token is "
+            "of no use after that, and one that is not bound should not be."
+        ),
+    ] = True
+    claims: (
+        Annotated[
+            dict[str, Annotated[str, Meta(max_length=1024)]],
+            Meta(
+                description="Claims with fixed values that each token carries beside the issuer's own, such as "
+                "`tenant: shop`.",
+                max_length=16,
+                extra_json_schema=cel(*EXTRA_CLAIMS),
+            ),
+        ]
+        | None
+    ) = None
 
 
 class OAuthClientSpec(KubeStruct, frozen=True, kw_only=True):
@@ -152,10 +220,11 @@ class OAuthClientSpec(KubeStruct, frozen=True, kw_only=True):
         Annotated[Time, Meta(description="Tokens issued before this time are no longer active.")] | None
     ) = None
     token_endpoint_auth_method: Annotated[
-        Literal["tls_client_auth"],
+        Literal["tls_client_auth", "self_signed_tls_client_auth"],
         Meta(
             description="How the client proves who it is (`token_endpoint_auth_method`). "
-            "`tls_client_auth`: a certificate of one of `authorities` that carries the name in `tlsClientAuth`."
+            "`tls_client_auth`: a certificate of one of `authorities` that carries the name in `tlsClientAuth`. "
+            "`self_signed_tls_client_auth`: one of the very certificates in `certificates` or `jwks`."
         ),
     ] = "tls_client_auth"
     tls_client_auth: Annotated[
@@ -170,12 +239,27 @@ class OAuthClientSpec(KubeStruct, frozen=True, kw_only=True):
         tuple[AuthorityReference, ...],
         Meta(
             description="The CertificateAuthorities whose keys may vouch for the client. "
-            "A certificate of any other CA is refused, whatever names it carries.",
+            "A certificate of any other CA is refused, whatever names it carries. Without effect with "
+            "`self_signed_tls_client_auth`.",
             min_length=1,
             max_length=8,
             extra_json_schema=LIST_MAP_BY_NAME,
         ),
     ] = (AuthorityReference(),)
+    certificates: Annotated[
+        tuple[PEMCertificate, ...],
+        Meta(
+            description="The client's self-signed certificates, each in PEM (RFC 8705 section 2.2). Whoever proves "
+            "the key of one of them is the client; during a rotation old and new stand beside each other. "
+            "A certificate is compared whole: its names and its serial number do not matter.",
+            max_length=8,
+            extra_json_schema=LIST_ATOMIC,
+        ),
+    ] = ()
+    jwks: Annotated[
+        JWKSet | None,
+        Meta(description="The same as `certificates`, as a JWK Set in which each key has its certificate as `x5c`."),
+    ] = None
     grant_types: Annotated[
         tuple[Literal["client_credentials"], ...],
         Meta(
@@ -219,6 +303,13 @@ class Identity(KubeStruct, frozen=True, kw_only=True):
     value: Annotated[str, Meta(description="The name itself.")]
 
 
+class RegisteredCertificate(KubeStruct, frozen=True, kw_only=True):
+    """A certificate that authenticates the client."""
+
+    thumbprint: Annotated[str, Meta(description="Its SHA-256 in base64url (`x5t#S256`).")]
+    not_after: Annotated[Time, Meta(description="End of its validity.")]
+
+
 class OAuthClientStatus(KubeStruct, frozen=True, kw_only=True):
     """What was observed of the client."""
 
@@ -228,12 +319,38 @@ class OAuthClientStatus(KubeStruct, frozen=True, kw_only=True):
         name="clientID", default=""
     )
     identity: Annotated[Identity | None, Meta(description="The name that authenticates the client.")] = None
+    certificates: Annotated[
+        tuple[RegisteredCertificate, ...],
+        Meta(
+            description="The self-signed certificates that authenticate the client; empty if a name does.",
+            extra_json_schema=LIST_ATOMIC,
+        ),
+    ] = ()
     scopes: Annotated[tuple[str, ...], Meta(description="Scopes in effect.", extra_json_schema=LIST_ATOMIC)] = ()
     issuer: Annotated[str, Meta(description="The issuer's identifier (`iss`).")] = ""
     token_endpoint: Annotated[str, Meta(description="Where the client gets tokens, over mTLS.")] = ""
 
 
+_SELF_SIGNED = "has(self.tokenEndpointAuthMethod) && self.tokenEndpointAuthMethod == 'self_signed_tls_client_auth'"
+_HAS_CERTIFICATES = "(has(self.certificates) && self.certificates.size() > 0)"
 _SPEC_RULES = cel(
+    Rule(
+        f"!({_SELF_SIGNED}) || {_HAS_CERTIFICATES} != has(self.jwks)",
+        "self_signed_tls_client_auth needs the client's certificates: set exactly one of certificates and jwks "
+        "(RFC 8705 section 2.2.2)",
+        field="tokenEndpointAuthMethod",
+    ),
+    Rule(
+        f"({_SELF_SIGNED}) || !({_HAS_CERTIFICATES} || has(self.jwks))",
+        "certificates and jwks are for self_signed_tls_client_auth: set that method, or leave them out "
+        "(with tls_client_auth the certificate's name is registered, in tlsClientAuth)",
+        field="tokenEndpointAuthMethod",
+    ),
+    Rule(
+        f"!({_SELF_SIGNED}) || !has(self.tlsClientAuth)",
+        "tlsClientAuth is for tls_client_auth: a self-signed certificate is compared whole, so leave it out",
+        field="tlsClientAuth",
+    ),
     Rule(
         "has(self.clientID) == has(oldSelf.clientID) && (!has(self.clientID) || self.clientID == oldSelf.clientID)",
         "clientID cannot change: tokens and resources know the client by it; make another OAuthClient instead",

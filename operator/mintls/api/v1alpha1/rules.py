@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Meta
 
+from mintls.core.oauth.extra_claims import OWN_PREFIX, RESERVED
+
 
 class Rule(NamedTuple):
     """A CEL rule.
@@ -178,6 +180,34 @@ SCOPE_TOKEN = Rule(
 CLIENT_ID = Rule(
     matches("[A-Za-z0-9._~@-]+"),
     "must consist of letters, digits and . _ ~ @ - only; a colon is reserved for ids made of namespace and name",
+)
+
+# -- Claims ----------------------------------------------------------------------------------------------------------
+
+EXTRA_CLAIMS = (
+    Rule(
+        f"self.all(name, !(name in {sorted(RESERVED)!r}) && !name.startsWith('{OWN_PREFIX}'))",
+        "has a claim that the issuer alone says, such as sub, scope or cnf: take another name, such as tenant",
+    ),
+    Rule(
+        f"self.all(name, {matches('[A-Za-z][A-Za-z0-9_.:/-]{0,127}', 'name')})",
+        "has a name that is none: up to 128 letters, digits and _ . : / -, a letter first, such as tenant",
+    ),
+)
+
+# -- Certificates ----------------------------------------------------------------------------------------------------
+
+# RFC 7468 section 5, of which one. What is inside is read by the operator.
+PEM_CERTIFICATE = Rule(
+    matches(r"\s*-----BEGIN CERTIFICATE-----\s*[A-Za-z0-9+/][A-Za-z0-9+/=\s]*-----END CERTIFICATE-----\s*"),
+    "must be one certificate in PEM and nothing else, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----; "
+    "several certificates are several items, and a private key has no place here",
+)
+# RFC 7517 section 4.7: base64, not base64url, of DER.
+X5C = Rule(
+    matches("[A-Za-z0-9+/]+={0,2}"),
+    "must be a certificate in DER as base64 (RFC 7517 section 4.7): a PEM certificate without its first and last line, "
+    "on one line",
 )
 
 # -- Distinguished names ---------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 import jwt
 import msgspec
@@ -12,6 +13,7 @@ from jwt.api_jws import PyJWS
 
 from mintls.core.oauth.client import Client
 from mintls.core.oauth.confirmation import Confirmation
+from mintls.core.oauth.extra_claims import OWN_PREFIX
 from mintls.core.oauth.signing_keys import ALGORITHMS, SigningKey, base64url
 
 TYPE = "at+jwt"
@@ -33,6 +35,8 @@ class AccessTokenClaims(msgspec.Struct, frozen=True, omit_defaults=True):
     client_id: str
     scope: str = ""
     cnf: Confirmation | None = None
+    # Not a claim: what stands beside the others in the token.
+    extra: dict[str, Any] = msgspec.field(name=f"{OWN_PREFIX}extra", default_factory=dict)
 
     @property
     def audiences(self) -> frozenset[str]:
@@ -50,6 +54,7 @@ def access_token_claims(
     audience: str | tuple[str, ...],
     scope: str,
     confirmation: Confirmation | None,
+    certificate_end: datetime | None = None,
     jti: str,
     now: datetime,
 ) -> AccessTokenClaims:
@@ -61,20 +66,27 @@ def access_token_claims(
         audience: ``aud``.
         scope: ``scope``, "" for none.
         confirmation: ``cnf``, ``None`` for a bearer token.
+        certificate_end: End of the certificate that the client presented, inclusive; ``None`` if there is none.
         jti: An identifier that nobody can guess.
         now: Time of issue (aware UTC).
     """
     issued = int(now.timestamp())
+    expires = issued + client.lifetime
+    if certificate_end is not None and client.registration.ends_with_certificate:
+        # A certificate is valid until the end of its last second, a token until the beginning of exp's (RFC 7519
+        # section 4.1.4).
+        expires = min(expires, int(certificate_end.timestamp()) + 1)
     return AccessTokenClaims(
         iss=issuer,
         sub=client.registration.client_id,
         aud=audience,
-        exp=issued + client.lifetime,
+        exp=expires,
         iat=issued,
         jti=jti,
         client_id=client.registration.client_id,
         scope=scope,
         cnf=confirmation,
+        extra=dict(client.registration.extra_claims),
     )
 
 
@@ -84,7 +96,7 @@ def sign_access_token(claims: AccessTokenClaims, key: SigningKey) -> str:
     Written out, because on this path PyJWT costs more than the signature itself. What others send is read by PyJWT.
     """
     header = msgspec.json.encode({"alg": key.alg, "typ": TYPE, "kid": key.kid})
-    signing_input = b".".join((base64url(header), base64url(msgspec.json.encode(claims))))
+    signing_input = b".".join((base64url(header), base64url(_payload(claims))))
     r, s = decode_dss_signature(key.private_key.sign(signing_input, _ES256))
     return b".".join((signing_input, base64url(r.to_bytes(32) + s.to_bytes(32)))).decode("ascii")
 
@@ -100,6 +112,26 @@ def read_access_token(token: str, keys: Iterable[SigningKey]) -> AccessTokenClai
         if key is None or header.get("typ") != TYPE:
             return None
         payload = _jws.decode(token, key.private_key.public_key(), algorithms=[key.alg])
-        return _claims.decode(payload)
+        return _decode(payload)
     except (jwt.PyJWTError, msgspec.DecodeError, UnicodeError):
         return None
+
+
+def _payload(claims: AccessTokenClaims) -> bytes:
+    if not claims.extra:
+        return msgspec.json.encode(claims)
+    # The issuer's own prevail. The registration has refused their names already.
+    return msgspec.json.encode(claims.extra | _members(claims))
+
+
+def _members(claims: AccessTokenClaims) -> dict[str, Any]:
+    members: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(claims, extra={}))
+    return members
+
+
+def _decode(payload: bytes) -> AccessTokenClaims:
+    claims = _claims.decode(payload)
+    members: dict[str, Any] = msgspec.json.decode(payload)
+    own = AccessTokenClaims.__struct_encode_fields__
+    extra = {name: value for name, value in members.items() if name not in own}
+    return msgspec.structs.replace(claims, extra=extra)

@@ -1,4 +1,4 @@
-"""Who holds a client id or an identity when several clients claim it.
+"""Who holds a client id, an identity or a certificate when several clients claim it.
 
 The earliest claim holds: by creation time, then by uid, both of which no user can choose and no restart changes.
 Operator and issuer decide by this same table, so they never disagree, and the issuer needs no word from the operator.
@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from mintls.core.oauth.registration import Registration
-from mintls.core.pki.names import InvalidName, NormalizedName, normalize
+from mintls.core.pki.certificate import thumbprint
+from mintls.core.pki.names import InvalidName, normalize
 
 type Key = tuple[str, str]
 type Claim = tuple[str, object]
@@ -20,7 +21,7 @@ class Contest:
     """A claim that another client holds.
 
     Attributes:
-        what: ``clientID`` or ``identity``.
+        what: ``clientID``, ``identity`` or ``certificate``.
         holder: Namespace and name of the client that holds it.
     """
 
@@ -28,16 +29,19 @@ class Contest:
     holder: Key
 
 
-def _claims(registration: Registration) -> tuple[Claim, Claim]:
-    return (("clientID", registration.client_id), ("identity", _identity(registration)))
+def _claims(registration: Registration) -> tuple[Claim, ...]:
+    certificates = (("certificate", thumbprint(certificate)) for certificate in registration.certificates)
+    return (("clientID", registration.client_id), *_identity(registration), *certificates)
 
 
-def _identity(registration: Registration) -> NormalizedName | Key:
+def _identity(registration: Registration) -> tuple[Claim, ...]:
+    if registration.subject is None:
+        return ()
     try:
-        return normalize(registration.subject)
+        return (("identity", normalize(registration.subject)),)
     except InvalidName:
-        # A name that cannot be normalized matches no certificate, so it can contest nobody's: it stands for itself.
-        return registration.key
+        # A name that cannot be normalized matches no certificate, so it can contest nobody's.
+        return ()
 
 
 def _seniority(registration: Registration) -> tuple[float, str]:

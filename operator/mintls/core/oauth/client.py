@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from cryptography import x509
+
 from mintls.core.oauth.registration import Registration
 from mintls.core.pki.names import InvalidName, NormalizedName, normalize
 
@@ -13,6 +15,7 @@ class Client:
     Attributes:
         registration: The registration in effect.
         name: The name that its certificate has to carry, ready to compare; ``None`` if no certificate can carry it.
+        certificates: The certificates that it registered; empty unless they are how it authenticates.
         scopes: Scopes that it may ask for.
         default_scope: ``scope`` of a token when none is asked for, "" for none.
         audiences: Resources that its tokens may be for.
@@ -22,6 +25,7 @@ class Client:
 
     registration: Registration
     name: NormalizedName | None
+    certificates: frozenset[x509.Certificate]
     scopes: frozenset[str]
     default_scope: str
     audiences: frozenset[str]
@@ -40,6 +44,7 @@ def prepare(registration: Registration, issuer: str) -> Client:
     return Client(
         registration=registration,
         name=_comparable(registration),
+        certificates=frozenset(registration.certificates),
         scopes=frozenset(registration.scopes),
         default_scope=" ".join(registration.default_scopes),
         audiences=frozenset(audiences),
@@ -54,6 +59,8 @@ def audience_claim(audiences: tuple[str, ...]) -> str | tuple[str, ...]:
 
 
 def _comparable(registration: Registration) -> NormalizedName | None:
+    if registration.subject is None:
+        return None
     try:
         return normalize(registration.subject)
     except InvalidName:

@@ -1,7 +1,8 @@
-"""Who the caller is: mutual-TLS client authentication with PKI certificates (RFC 8705 section 2.1).
+"""Who the caller is: mutual-TLS client authentication by PKI and by self-signed certificates (RFC 8705 section 2).
 
-An unknown, a suspended and a wrong client get the same answer after the same steps: every check is made, on a stand-in
-if there is no such client, and only the audit log learns which one failed.
+An unknown, a suspended and a wrong client get the same answer after the same steps: every check of every method is
+made, on a stand-in if there is no such client, and only the audit log learns which one failed. Which method counts is
+what the registration says, never what the certificate looks like.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from mintls.core.oauth.client import Client, prepare
 from mintls.core.oauth.errors import InvalidClient, Reason
 from mintls.core.oauth.registration import Registration
+from mintls.core.oauth.self_signed import SELF_SIGNED
 from mintls.core.pki.certificate import CertificateFacts
 from mintls.core.pki.errors import PathInvalid, PathProblem
 from mintls.core.pki.names import NormalizedName, SubjectKind, SubjectName
@@ -31,6 +33,7 @@ _NOBODY = prepare(
         token_endpoint_auth_method="tls_client_auth",
         # RFC 2606 section 2 reserves it. A certificate may well carry it: being unknown is a violation of its own.
         subject=SubjectName(SubjectKind.SAN_URI, "spiffe://invalid/nobody"),
+        certificates=(),
         authorities=("default",),
         grant_types=(),
         scopes=(),
@@ -79,9 +82,7 @@ def authenticate(
     candidate = client or _NOBODY
     violations = (
         _unknown(client),
-        _unsupported_method(candidate),
-        _untrusted(candidate, path_to, now),
-        _wrong_name(candidate, certificate),
+        *_not_proven(candidate, certificate, path_to, now),
         _suspended(candidate),
     )
     first = next((violation for violation in violations if violation), None)
@@ -103,9 +104,16 @@ def _unknown(client: Client | None) -> _Violation | None:
     return _Violation(Reason.UNKNOWN_CLIENT) if client is None else None
 
 
-def _unsupported_method(client: Client) -> _Violation | None:
+def _not_proven(
+    client: Client, certificate: CertificateFacts, path_to: PathTo, now: datetime
+) -> tuple[_Violation | None, ...]:
+    """What the client's own method finds. The others' checks are made too, so that no time tells the method."""
+    by_method = {
+        "tls_client_auth": (_untrusted(client, path_to, now), _wrong_name(client, certificate)),
+        SELF_SIGNED: (_unregistered(client, certificate), _outside_validity(certificate, now)),
+    }
     method = client.registration.token_endpoint_auth_method
-    return None if method == "tls_client_auth" else _Violation(Reason.UNSUPPORTED_METHOD, method)
+    return by_method.get(method, (_Violation(Reason.UNSUPPORTED_METHOD, method),))
 
 
 def _untrusted(client: Client, path_to: PathTo, now: datetime) -> _Violation | None:
@@ -124,18 +132,31 @@ def _path_problem(authority: str, path_to: PathTo, now: datetime) -> _Violation 
     except PathInvalid as error:
         return _Violation(_PROBLEMS.get(error.reason, Reason.UNTRUSTED_CERTIFICATE), f"authority {authority}: {error}")
     # The handshake does not look at the time, and a path may have been found long ago: this is the check that counts.
-    if now < path.not_before:
-        return _Violation(Reason.NOT_YET_VALID_CERTIFICATE, f"not valid before {path.not_before.isoformat()}")
-    if now > path.not_after:
-        return _Violation(Reason.EXPIRED_CERTIFICATE, f"not valid after {path.not_after.isoformat()}")
+    return _outside_validity(path, now)
+
+
+def _outside_validity(validity: Path | CertificateFacts, now: datetime) -> _Violation | None:
+    if now < validity.not_before:
+        return _Violation(Reason.NOT_YET_VALID_CERTIFICATE, f"not valid before {validity.not_before.isoformat()}")
+    if now > validity.not_after:
+        return _Violation(Reason.EXPIRED_CERTIFICATE, f"not valid after {validity.not_after.isoformat()}")
     return None
+
+
+def _unregistered(client: Client, certificate: CertificateFacts) -> _Violation | None:
+    """Whole certificate against whole certificate (RFC 8705 section 2.2): a new one of the same key is another one."""
+    if certificate.certificate in client.certificates:
+        return None
+    registered = len(client.certificates)
+    return _Violation(Reason.UNREGISTERED_CERTIFICATE, f"none of the {registered} certificates of the client")
 
 
 def _wrong_name(client: Client, certificate: CertificateFacts) -> _Violation | None:
     """Whole value against whole value, of the leaf alone (RFC 8705 section 2.1.2)."""
     if client.name is not None and client.name in certificate.names:
         return None
-    return _Violation(Reason.WRONG_NAME, f"expected {client.registration.subject.value[:256]!r}")
+    subject = client.registration.subject
+    return _Violation(Reason.WRONG_NAME, f"expected {subject.value[:256]!r}" if subject else "")
 
 
 def _suspended(client: Client) -> _Violation | None:

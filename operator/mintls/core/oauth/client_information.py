@@ -3,6 +3,8 @@
 from typing import Any
 
 from mintls.core.oauth.client import Client
+from mintls.core.oauth.registration import Registration
+from mintls.core.oauth.self_signed import jwks_of
 from mintls.core.pki.names import SubjectKind
 
 _SUBJECT_PARAMETER = {
@@ -26,7 +28,7 @@ def client_information(client: Client) -> dict[str, Any]:
         "client_id": registration.client_id,
         "client_id_issued_at": int(registration.created.timestamp()),
         "token_endpoint_auth_method": registration.token_endpoint_auth_method,
-        _SUBJECT_PARAMETER[registration.subject.kind]: registration.subject.value,
+        **_credential(registration),
         "grant_types": registration.grant_types,
         "scope": " ".join(registration.scopes),
         "tls_client_certificate_bound_access_tokens": registration.certificate_bound,
@@ -37,3 +39,10 @@ def client_information(client: Client) -> dict[str, Any]:
     if registration.client_name:
         answer["client_name"] = registration.client_name
     return answer
+
+
+def _credential(registration: Registration) -> dict[str, Any]:
+    """By what it authenticates (RFC 8705 sections 2.1.2 and 2.2.2)."""
+    if registration.subject is None:
+        return {"jwks": jwks_of(registration.certificates)}
+    return {_SUBJECT_PARAMETER[registration.subject.kind]: registration.subject.value}

@@ -66,6 +66,8 @@ class Reason(StrEnum):
     """The certificate is not for client authentication."""
     WRONG_NAME = "wrong_name"
     """The certificate does not carry the client's registered name."""
+    UNREGISTERED_CERTIFICATE = "unregistered_certificate"
+    """The certificate is none of those that the client registered."""
     SUSPENDED_CLIENT = "suspended_client"
     """The client is suspended."""
     UNKNOWN_GRANT_TYPE = "unknown_grant_type"

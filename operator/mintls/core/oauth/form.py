@@ -9,9 +9,9 @@ from mintls.core.oauth.errors import InvalidRequest, Reason
 
 _MEDIA_TYPE = "application/x-www-form-urlencoded"
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_MAX_PARAMETERS = 64
+MAX_PARAMETERS = 64
 # RFC 8707 section 2: the one parameter that may be given several times.
-_REPEATABLE = frozenset({"resource"})
+REPEATABLE = frozenset({"resource"})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -49,8 +49,8 @@ def parse_form(content_type: str | None, body: bytes) -> Form:
     if _BROKEN_ESCAPE.search(body):
         raise InvalidRequest(Reason.MALFORMED_BODY, "a % is not followed by two hexadecimal digits")
     pairs = [pair for pair in body.split(b"&") if pair]
-    if len(pairs) > _MAX_PARAMETERS:
-        raise InvalidRequest(Reason.MALFORMED_BODY, f"{len(pairs)} parameters, at most {_MAX_PARAMETERS} are read")
+    if len(pairs) > MAX_PARAMETERS:
+        raise InvalidRequest(Reason.MALFORMED_BODY, f"{len(pairs)} parameters, at most {MAX_PARAMETERS} are read")
     return Form(_collect([_decode(pair) for pair in pairs]))
 
 
@@ -58,7 +58,7 @@ def _collect(pairs: list[tuple[str, str]]) -> Mapping[str, tuple[str, ...]]:
     values: dict[str, tuple[str, ...]] = {}
     seen: set[str] = set()
     for name, value in pairs:
-        if name in seen and name not in _REPEATABLE:
+        if name in seen and name not in REPEATABLE:
             raise InvalidRequest(Reason.REPEATED_PARAMETER, f"parameter {name[:64]!r} is given several times")
         seen.add(name)
         if value:
@@ -77,10 +77,23 @@ def _decode(pair: bytes) -> tuple[str, str]:
 
 
 def _check_media_type(content_type: str | None) -> None:
-    media_type, *parameters = (content_type or "").split(";")
-    if media_type.strip().lower() != _MEDIA_TYPE:
+    if media_type(content_type) != _MEDIA_TYPE:
         raise InvalidRequest(Reason.WRONG_MEDIA_TYPE, f"Content-Type {(content_type or '')[:64]!r}")
-    for parameter in parameters:
+    check_charset(content_type)
+
+
+def media_type(content_type: str | None) -> str:
+    """The media type of a Content-Type in lower case, without parameters; "" if there is none."""
+    return (content_type or "").partition(";")[0].strip().lower()
+
+
+def check_charset(content_type: str | None) -> None:
+    """Make sure that a Content-Type names no other character set than UTF-8.
+
+    Raises:
+        InvalidRequest: It does.
+    """
+    for parameter in (content_type or "").split(";")[1:]:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset" and value.strip(' "').lower() not in {"utf-8", "utf8"}:
             raise InvalidRequest(Reason.WRONG_MEDIA_TYPE, f"charset {value[:64]!r}")

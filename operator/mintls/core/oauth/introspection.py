@@ -39,6 +39,7 @@ def introspect(
     if claims is None or not _is_active(claims, subject, issuer, now) or not _concerns(claims, caller):
         return INACTIVE
     answer: dict[str, Any] = {
+        **claims.extra,
         "active": True,
         "token_type": "Bearer",
         "client_id": claims.client_id,

@@ -3,10 +3,11 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+from mintls.core.oauth.self_signed import SELF_SIGNED
 from mintls.core.oauth.signing_keys import ALGORITHMS
 from mintls.core.oauth.token_request import GRANT_TYPES
 
-AUTH_METHODS = ("tls_client_auth",)
+AUTH_METHODS = ("tls_client_auth", SELF_SIGNED)
 
 
 def well_known_paths(issuer: str) -> tuple[str, ...]:

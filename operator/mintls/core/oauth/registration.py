@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cryptography import x509
+
 from mintls.core.pki.names import SubjectName
 
 
@@ -18,8 +20,11 @@ class Registration:
         created: Creation time (aware UTC); decides between two claims, see ``claims``.
         client_id: ``client_id`` (RFC 6749 section 2.2).
         client_name: ``client_name`` for people, "" if none.
-        token_endpoint_auth_method: ``tls_client_auth`` (RFC 8705 section 2.1.1).
-        subject: The one name that the certificate has to carry (RFC 8705 section 2.1.2).
+        token_endpoint_auth_method: ``tls_client_auth`` (RFC 8705 section 2.1.1) or ``self_signed_tls_client_auth``
+            (section 2.2.1).
+        subject: The one name that the certificate has to carry (RFC 8705 section 2.1.2); ``None`` if the certificates
+            themselves are registered.
+        certificates: The certificates themselves (RFC 8705 section 2.2); empty for ``tls_client_auth``.
         authorities: Names of the CertificateAuthorities whose keys may vouch for the client.
         grant_types: Grants that it may use.
         scopes: Scopes that it may ask for, in the order of the spec.
@@ -29,6 +34,8 @@ class Registration:
         certificate_bound: Whether tokens carry ``cnf`` (RFC 8705 section 3).
         suspended: Whether every request is refused.
         tokens_not_before: Tokens issued earlier are not active; ``None`` if there is no such limit.
+        extra_claims: Names and values of claims that its access tokens carry beside the issuer's own.
+        ends_with_certificate: Whether no access token outlives the certificate that it was issued over.
     """
 
     namespace: str
@@ -39,7 +46,8 @@ class Registration:
     client_id: str
     client_name: str
     token_endpoint_auth_method: str
-    subject: SubjectName
+    subject: SubjectName | None
+    certificates: tuple[x509.Certificate, ...]
     authorities: tuple[str, ...]
     grant_types: tuple[str, ...]
     scopes: tuple[str, ...]
@@ -49,6 +57,8 @@ class Registration:
     certificate_bound: bool
     suspended: bool
     tokens_not_before: datetime | None
+    extra_claims: tuple[tuple[str, str], ...] = ()
+    ends_with_certificate: bool = True
 
     @property
     def key(self) -> tuple[str, str]:

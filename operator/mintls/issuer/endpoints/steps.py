@@ -3,7 +3,8 @@
 from mintls.core.oauth.client import Client
 from mintls.core.oauth.client_authentication import authenticate
 from mintls.core.oauth.errors import InvalidClient, Reason
-from mintls.core.oauth.form import Form, parse_form
+from mintls.core.oauth.form import Form, check_charset, media_type, parse_form
+from mintls.core.oauth.json_body import MEDIA_TYPE, parse_json
 from mintls.core.pki.certificate import CertificateFacts
 from mintls.issuer.exchange import Call
 from mintls.issuer.peer import Peer
@@ -20,6 +21,18 @@ def read_form(call: Call) -> Form:
         InvalidRequest: The body is no proper form.
     """
     return parse_form(call.content_type, call.body)
+
+
+def read_parameters(services: Services, call: Call) -> Form:
+    """The parameters of a token request: a form, or JSON where the issuer takes that, too.
+
+    Raises:
+        InvalidRequest: The body is neither.
+    """
+    if services.settings.json_bodies and media_type(call.content_type) == MEDIA_TYPE:
+        check_charset(call.content_type)
+        return parse_json(call.body)
+    return read_form(call)
 
 
 def authenticate_client(services: Services, call: Call, client_id: str) -> tuple[Client, CertificateFacts]:

@@ -7,7 +7,7 @@ from mintls.core.oauth.confirmation import confirmation
 from mintls.core.oauth.errors import Reason, TemporarilyUnavailable
 from mintls.core.oauth.signing_keys import SigningKey, signing_key
 from mintls.core.oauth.token_request import grant_audience, grant_scope, parse_token_request, permit_grant
-from mintls.issuer.endpoints.steps import authenticate_client, read_form
+from mintls.issuer.endpoints.steps import authenticate_client, read_parameters
 from mintls.issuer.exchange import Answer, Call
 from mintls.issuer.services import Services
 
@@ -30,7 +30,7 @@ def token(services: Services, call: Call) -> Answer:
     Raises:
         OAuthError: It is refused.
     """
-    request = parse_token_request(read_form(call))
+    request = parse_token_request(read_parameters(services, call))
     client, certificate = authenticate_client(services, call, request.client_id)
     permit_grant(client, request.grant_type)
     scope = grant_scope(client, request.scope)
@@ -42,11 +42,12 @@ def token(services: Services, call: Call) -> Answer:
         audience=audience,
         scope=scope,
         confirmation=confirmation(client, certificate),
+        certificate_end=certificate.not_after,
         jti=services.identifier(),
         now=call.now,
     )
     call.trail.scope, call.trail.audience, call.trail.jti, call.trail.expires = scope, audience, claims.jti, claims.exp
-    response = TokenResponse(sign_access_token(claims, key), "Bearer", client.lifetime, scope)
+    response = TokenResponse(sign_access_token(claims, key), "Bearer", claims.exp - claims.iat, scope)
     return Answer(200, msgspec.json.encode(response))
 
 

@@ -37,6 +37,17 @@ def _client_in_conflict(seen: Observed) -> Blocked | None:
     )
 
 
+def _client_brings_certificates(seen: Observed) -> Blocked | None:
+    if seen.registration is None or seen.registration.subject is not None:
+        return None
+    return _stall(
+        Reason.CLIENT_BRINGS_CERTIFICATE,
+        f'OAuthClient "{seen.certificate.spec.client_ref.name}" authenticates by self-signed certificates that it '
+        "brings itself, so no authority issues one for it: delete this ClientCertificate, or set the client's "
+        "tokenEndpointAuthMethod to tls_client_auth",
+    )
+
+
 def _spec_unreadable(seen: Observed) -> Blocked | None:
     spec = seen.certificate.spec
     try:
@@ -111,6 +122,7 @@ OBSTACLES = (
     _client_not_found,
     _client_invalid,
     _client_in_conflict,
+    _client_brings_certificates,
     _spec_unreadable,
     _name_not_allowed,
     _authority_not_found,

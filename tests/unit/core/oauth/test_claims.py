@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.pki import self_signed_client
 from builders.registrations import CREATED, dns, registration
 from mintls.core.oauth.claims import ClaimTable, Contest, Key
 from mintls.core.oauth.registration import Registration
@@ -65,6 +66,16 @@ class TestTwoClients:
         table = table_of((winner, loser))
         assert table.by_client_id("own") is None
         assert table.get(loser.key) == loser
+
+    def test_a_certificate_is_held_by_one_client_and_one_contested_one_is_enough(self) -> None:
+        own, shared = self_signed_client().certificate, self_signed_client().certificate
+        first = registration("a", subject=None, certificates=(shared,))
+        second = registration("b", subject=None, certificates=(own, shared), created=LATER)
+        table = table_of((second, first))
+        assert table.contest(second.key) == Contest("certificate", first.key)
+        assert table.by_client_id(second.client_id) is None
+        assert table.put(registration("a", subject=None, certificates=())) == {second.key}
+        assert table.by_client_id(second.client_id) == second
 
     def test_names_that_cannot_be_compared_contest_nobody(self) -> None:
         table = table_of((registration("a", subject=dns("*.svc")), registration("b", subject=dns("*.svc"))))

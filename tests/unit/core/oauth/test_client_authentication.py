@@ -1,13 +1,13 @@
 """Who is let in, one violation at a time; and that all are looked at, whichever fails."""
 
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from builders.issuer import OPERATOR_ID, registration
-from builders.pki import DAY, HOUR, NOW, Leaf, authority, dns, uri
+from builders.pki import DAY, HOUR, NOW, Leaf, authority, dns, self_signed_client, uri
 from mintls.core.oauth.client import Client, prepare
 from mintls.core.oauth.client_authentication import PathTo, authenticate, is_identity
 from mintls.core.oauth.errors import InvalidClient, Reason
@@ -141,6 +141,57 @@ def test_the_path_is_looked_for_whatever_else_is_wrong(who: Client | None) -> No
     with suppress(InvalidClient):
         authenticate(who, LEAF.facts, path_to, NOW)
     assert asked == ["default"]
+
+
+class TestSelfSigned:
+    OWN = self_signed_client()
+    LATER = self_signed_client()
+
+    def client(self, *leaves: Leaf, **changes: Any) -> Client:
+        certificates = tuple(leaf.certificate for leaf in leaves)
+        method: dict[str, Any] = {"token_endpoint_auth_method": "self_signed_tls_client_auth", "subject": None}
+        return client(certificates=certificates, **method, **changes)
+
+    def test_one_of_several_registered_certificates_is_enough_and_nobody_has_to_vouch(self) -> None:
+        who = self.client(self.OWN, self.LATER)
+        for leaf in (self.OWN, self.LATER):
+            assert authenticate(who, leaf.facts, paths(), NOW) == (who, leaf.facts)
+
+    def test_anything_else_is_not_it_whoever_vouches(self) -> None:
+        who = self.client(self.OWN)
+        for leaf in (LEAF, self.LATER, AUTHORITY.client(key=self.OWN.key)):
+            assert refusal(who, leaf, paths(default=path())).reason is Reason.UNREGISTERED_CERTIFICATE
+        assert refusal(self.client(), self.OWN).reason is Reason.UNREGISTERED_CERTIFICATE
+        assert refusal(who, None).reason is Reason.NO_CERTIFICATE
+
+    def test_a_registered_certificate_does_not_help_a_client_of_another_method(self) -> None:
+        who = client(certificates=(self.OWN.certificate,))
+        assert refusal(who, self.OWN, paths()).reason is Reason.UNTRUSTED_CERTIFICATE
+
+    def test_a_suspended_one_is_refused(self) -> None:
+        assert refusal(self.client(self.OWN, suspended=True), self.OWN).reason is Reason.SUSPENDED_CLIENT
+
+    @pytest.mark.parametrize(
+        ("offset", "reason"),
+        [(timedelta(0), None), (-DAY, Reason.NOT_YET_VALID_CERTIFICATE), (2 * DAY, Reason.EXPIRED_CERTIFICATE)],
+    )
+    def test_its_time_is_looked_at(self, offset: timedelta, reason: Reason | None) -> None:
+        who = self.client(self.OWN)
+        if reason is None:
+            authenticate(who, self.OWN.facts, paths(), NOW + offset)
+        else:
+            assert refusal(who, self.OWN, now=NOW + offset).reason is reason
+
+    def test_its_path_is_looked_for_as_that_of_any_other(self) -> None:
+        """Leaving it out would show by the time how a client is registered."""
+        asked = []
+
+        def path_to(name: str) -> Path:
+            asked.append(name)
+            return path()
+
+        authenticate(self.client(self.OWN), self.OWN.facts, path_to, NOW)
+        assert asked == ["default"]
 
 
 class TestIdentity:

@@ -15,8 +15,8 @@ def test_the_whole_document() -> None:
         "mtls_endpoint_aliases": authenticated,
         "tls_client_certificate_bound_access_tokens": True,
         "grant_types_supported": ("client_credentials",),
-        "token_endpoint_auth_methods_supported": ("tls_client_auth",),
-        "introspection_endpoint_auth_methods_supported": ("tls_client_auth",),
+        "token_endpoint_auth_methods_supported": ("tls_client_auth", "self_signed_tls_client_auth"),
+        "introspection_endpoint_auth_methods_supported": ("tls_client_auth", "self_signed_tls_client_auth"),
         "response_types_supported": (),
         "subject_types_supported": ("public",),
         "id_token_signing_alg_values_supported": ("ES256",),
@@ -59,7 +59,13 @@ def test_every_invalid_request_says_what_to_do_or_is_another_error(reason: Reaso
     other = {
         *("authorization_header", "no_certificate", "unreadable_certificate", "unknown_client", "unsupported_method"),
         *("untrusted_certificate", "expired_certificate", "not_yet_valid_certificate", "wrong_usage", "wrong_name"),
-        *("suspended_client", "unknown_grant_type", "unregistered_grant_type", "malformed_scope"),
+        *(
+            "unregistered_certificate",
+            "suspended_client",
+            "unknown_grant_type",
+            "unregistered_grant_type",
+            "malformed_scope",
+        ),
         *("unregistered_scope", "malformed_resource", "unregistered_resource", "not_the_operator", "no_signing_key"),
     }
     if reason in other:

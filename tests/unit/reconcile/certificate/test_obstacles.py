@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from builders.objects import authority_view, certificate, observed, registration, secret_view
+from builders.pki import self_signed_client
 from mintls.core.oauth.claims import Contest
 from mintls.reconcile.certificate.decide import decide
 from mintls.reconcile.certificate.obstacles import first_obstacle
@@ -42,6 +43,17 @@ OBSTACLES: dict[str, tuple[Observed, Reason, bool, tuple[str, ...]]] = {
         Reason.CLIENT_IN_CONFLICT,
         True,
         ("the clientID of OAuthClient",),
+    ),
+    "the client brings its own certificates": (
+        observed(
+            registration=registration(
+                tokenEndpointAuthMethod="self_signed_tls_client_auth",
+                certificates=[self_signed_client().tls_crt.decode()],
+            )
+        ),
+        Reason.CLIENT_BRINGS_CERTIFICATE,
+        True,
+        ('OAuthClient "billing"', "self-signed certificates", "delete this ClientCertificate, or set"),
     ),
     "the duration is none": (
         observed(certificate(spec={"duration": "1 day"})),
