@@ -4,6 +4,10 @@ from crds.sample import UNCHECKED, Sample, certificate, refused, too_long, unsup
 
 SERVICE_NAME = "must be a whole DNS name in lower case without a wildcard, such as billing.shop.svc"
 SIZE = "Invalid value: size must be 256 or 384 for ECDSA, 2048, 3072 or 4096 for RSA, and left out for Ed25519"
+ENCODING = (
+    "Invalid value: encoding must be PKCS8 for Ed25519: PKCS1 stands for PKCS #1 of RSA and SEC 1 of ECDSA, "
+    "and an Ed25519 key has no such form (RFC 8410 section 7)"
+)
 RENEW_BEFORE = (
     "spec.renewBefore: Invalid value: renewBefore must be shorter than duration (24h if left out): it is how long "
     "before the end of a certificate the next one is made; leave it out for a third of duration"
@@ -16,7 +20,7 @@ CERTIFICATES = (
         authorityRef={"name": "default"},
         duration="48h",
         renewBefore="47h59m59s",
-        privateKey={"algorithm": "RSA", "size": 3072},
+        privateKey={"algorithm": "RSA", "size": 3072, "rotationPolicy": "Never", "encoding": "PKCS1"},
         dnsNames=["billing.shop.svc", "billing.shop.svc.cluster.local"],
     ),
     certificate("parts left empty", authorityRef={}, privateKey={}, dnsNames=[]),
@@ -70,6 +74,25 @@ CERTIFICATES = (
             {"algorithm": "Ed25519", "size": 256},
             {"size": 0},
         )
+    ),
+    certificate("ECDSA in SEC 1", privateKey={"encoding": "PKCS1"}),
+    certificate("Ed25519 in PKCS #8", privateKey={"algorithm": "Ed25519", "encoding": "PKCS8"}),
+    certificate(
+        "Ed25519 in a form that it does not have",
+        f"spec.privateKey.encoding: {ENCODING}",
+        privateKey={"algorithm": "Ed25519", "encoding": "PKCS1"},
+    ),
+    certificate(
+        "another encoding",
+        unsupported("spec.privateKey.encoding", "SEC1", "PKCS1", "PKCS8"),
+        UNCHECKED,
+        privateKey={"encoding": "SEC1"},
+    ),
+    certificate(
+        "another rotation policy",
+        unsupported("spec.privateKey.rotationPolicy", "Sometimes", "Always", "Never"),
+        UNCHECKED,
+        privateKey={"rotationPolicy": "Sometimes"},
     ),
     *(
         certificate(f"DNS name {value!r}", refused("spec.dnsNames[0]", value, SERVICE_NAME), dnsNames=[value])

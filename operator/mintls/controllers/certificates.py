@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate
-from mintls.controllers.issuing import issue, secret_manifest
+from mintls.controllers.issuing import issue, kept_pair, secret_manifest
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key
 from mintls.controllers.objects import ObjectStore
@@ -238,7 +238,7 @@ class CertificateController:
         if signer is None:
             problem = f'CertificateAuthority "{order.wanted.authority.name}" cannot sign at present'
             return Failed(Violation(Reason.AUTHORITY_NOT_READY, problem))
-        pair = await issue(order.wanted, order.not_before, order.not_after, signer)
+        pair = await issue(order.wanted, order.not_before, order.not_after, signer, order.kept_key)
         manifest = self._manifest(seen, order, {"tls.crt": pair.tls_crt, "tls.key": pair.tls_key})
         if order.secret is None:
             body = await self._writer.create(SECRETS.collection(seen.certificate.metadata.namespace), manifest)
@@ -247,8 +247,7 @@ class CertificateController:
         return self._written(seen, body, pair.leaf)
 
     async def _rewrite(self, seen: Observed, order: Rewrite) -> Outcome:
-        data = order.contents.data
-        manifest = self._manifest(seen, order, {"tls.crt": data["tls.crt"], "tls.key": data["tls.key"]})
+        manifest = self._manifest(seen, order, kept_pair(order.contents, order.wanted.encoding))
         return self._written(seen, await self._apply(seen, manifest), order.credential.leaf)
 
     async def _apply(self, seen: Observed, manifest: Object) -> Object:

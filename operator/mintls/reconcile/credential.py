@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from mintls.core.pki.certificate import CertificateFacts
 from mintls.core.pki.credential import Credential, check_credential
 from mintls.core.pki.errors import CredentialBroken
-from mintls.core.pki.keys import KeySpec
+from mintls.core.pki.keys import KeyEncoding, KeySpec, encoding_of
 from mintls.core.pki.names import NormalizedName, SubjectName, normalize
 from mintls.core.schedule import renewal_time
 from mintls.reconcile.reasons import Reason
@@ -72,6 +72,8 @@ class Wanted:
         renew_before: How long before the end it is renewed; ``None`` for a third of the actual lifetime.
         files: What stands in the Secret beside certificate and key, by file name.
         authority: Who signs.
+        encoding: How the key is written.
+        keeps_key: Whether a new certificate is for the key that is there, if that is good.
     """
 
     subject: SubjectName | None
@@ -82,6 +84,8 @@ class Wanted:
     renew_before: timedelta | None
     files: Mapping[str, str]
     authority: AuthorityView
+    encoding: KeyEncoding = "PKCS8"
+    keeps_key: bool = False
 
     @property
     def certificate_digest(self) -> str:
@@ -92,8 +96,10 @@ class Wanted:
 
     @property
     def contents_digest(self) -> str:
-        """Changes when other files are wanted beside the certificate."""
-        return _digest(sorted(self.files.items()))
+        """Changes when the Secret has to be written otherwise, around the same certificate and key."""
+        files = sorted(self.files.items())
+        # What is said by few is hashed only where it is said: the digest of all others stays what it was before.
+        return _digest(files if self.encoding == "PKCS8" else (files, self.encoding))
 
     def normalized_names(self) -> frozenset[NormalizedName]:
         """All names that the leaf has to carry, no more and no fewer.
@@ -250,15 +256,18 @@ def _credential_broken(now: Situation) -> Violation | None:
 
 def _authority_changed(now: Situation) -> Violation | None:
     root = now.wanted.authority.root
-    if not isinstance(now.credential, Credential) or root is None:
-        return None
-    path = (now.credential.leaf.certificate, *now.credential.chain, root)
-    if all(_signed_by(child, parent) for child, parent in pairwise(path)):
+    if not isinstance(now.credential, Credential) or root is None or issued_under(now.credential, root):
         return None
     return Violation(
         Reason.AUTHORITY_CHANGED,
         f'the certificate was not signed under the current root of CertificateAuthority "{now.wanted.authority.name}"',
     )
+
+
+def issued_under(credential: Credential, root: x509.Certificate) -> bool:
+    """Whether the certificate and its chain lead to this root, signature by signature."""
+    path = (credential.leaf.certificate, *credential.chain, root)
+    return all(_signed_by(child, parent) for child, parent in pairwise(path))
 
 
 def _signed_by(child: x509.Certificate, parent: x509.Certificate) -> bool:
@@ -312,6 +321,12 @@ def _contents_differ(now: Situation) -> Violation | None:
     return Violation(Reason.CONTENTS_DIFFER, "the files beside the certificate are of an earlier time")
 
 
+def _encoding_differs(now: Situation) -> Violation | None:
+    if now.contents is None or encoding_of(now.contents.data.get("tls.key", b"")) == now.wanted.encoding:
+        return None
+    return Violation(Reason.ENCODING_DIFFERS, f"tls.key is not encoded as {now.wanted.encoding}")
+
+
 def _labels_missing(now: Situation) -> Violation | None:
     name, value = MANAGED_BY
     if now.secret is None or (now.secret.labels.get(name) == value and COMPONENT in now.secret.labels):
@@ -334,7 +349,7 @@ ISSUE_CHECKS: tuple[Check, ...] = (
 )
 """What makes a new certificate necessary."""
 
-REWRITE_CHECKS: tuple[Check, ...] = (_contents_differ, _labels_missing)
+REWRITE_CHECKS: tuple[Check, ...] = (_encoding_differs, _contents_differ, _labels_missing)
 """What makes a new Secret necessary, with the same certificate in it."""
 
 

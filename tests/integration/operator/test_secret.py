@@ -1,6 +1,8 @@
 """The Secret is kept whole, and somebody else's is left alone."""
 
+import asyncio
 import base64
+import subprocess
 from typing import Any
 
 import pytest
@@ -197,6 +199,39 @@ async def test_a_changed_spec_is_reissued(world: World, shop: str) -> None:
     assert load_pem_x509_certificate(after["tls.crt"]).public_key().key_size == 384  # type: ignore[union-attr]
     found = await world.ready(CLIENT_CERTIFICATES, shop, "billing")
     assert found["status"]["revision"] == 2
+
+
+async def test_a_key_that_never_rotates_is_kept_by_a_new_certificate_in_whatever_encoding(
+    world: World, shop: str
+) -> None:
+    """openssl is the witness of the encoding."""
+    await world.certificate(
+        shop,
+        "pinned",
+        clientRef={"name": "billing"},
+        privateKey={"algorithm": "RSA", "rotationPolicy": "Never", "encoding": "PKCS1"},
+    )
+    first = await world.ready(CLIENT_CERTIFICATES, shop, "pinned")
+    before = await world.secret(shop, "pinned-mtls")
+
+    await world.api.merge_patch(
+        CLIENT_CERTIFICATES.item(shop, "pinned"), {"spec": {"duration": "12h", "privateKey": {"encoding": "PKCS8"}}}
+    )
+
+    second = await world.ready(CLIENT_CERTIFICATES, shop, "pinned")
+    after = await world.secret(shop, "pinned-mtls")
+    assert (first["status"]["revision"], second["status"]["revision"]) == (1, 2)
+    assert second["status"]["keyFingerprint"] == first["status"]["keyFingerprint"]
+    assert after["tls.crt"] != before["tls.crt"]
+    assert before["tls.key"].startswith(b"-----BEGIN RSA PRIVATE KEY-----")
+    assert after["tls.key"].startswith(b"-----BEGIN PRIVATE KEY-----")
+    assert await public_half(before["tls.key"]) == await public_half(after["tls.key"])
+
+
+async def public_half(pem: bytes) -> str:
+    command = ["openssl", "pkey", "-pubout"]
+    done = await asyncio.to_thread(subprocess.run, command, input=pem, capture_output=True, check=True)
+    return done.stdout.decode()
 
 
 async def test_a_name_of_another_namespace_is_not_issued(world: World, shop: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
-from mintls.api.v1alpha1.keyspec import SIZE_RULES, PrivateKey
+from mintls.api.v1alpha1.keyspec import CLIENT_KEY_RULES, ClientPrivateKey
 from mintls.api.v1alpha1.meta import (
     AGE_COLUMN,
     MESSAGE_COLUMN,
@@ -89,12 +89,12 @@ class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
         | None
     ) = None
     private_key: Annotated[
-        PrivateKey,
+        ClientPrivateKey,
         Meta(
-            description="The key, which is new with each certificate and never leaves the Secret.",
-            extra_json_schema=SIZE_RULES,
+            description="The key, which never leaves the Secret.",
+            extra_json_schema=CLIENT_KEY_RULES,
         ),
-    ] = PrivateKey()
+    ] = ClientPrivateKey()
     dns_names: Annotated[
         tuple[DNSName, ...],
         Meta(
@@ -118,6 +118,13 @@ class ClientCertificateStatus(KubeStruct, frozen=True, kw_only=True):
     thumbprint: Annotated[
         str,
         Meta(description="SHA-256 thumbprint in base64url, as in `cnf` of tokens (`x5t#S256`, RFC 8705 section 3.1)."),
+    ] = ""
+    key_fingerprint: Annotated[
+        str,
+        Meta(
+            description="SHA-256 of the certificate's public key (SubjectPublicKeyInfo) in hexadecimal: "
+            "what to pin where `rotationPolicy` is `Never`."
+        ),
     ] = ""
     revision: Annotated[int, Meta(description="How many certificates were issued for this object.", ge=0)] = 0
     secret_resource_version: Annotated[

@@ -4,7 +4,7 @@ from mintls.core.durations import DurationError, parse_duration, spell_duration
 from mintls.reconcile import policy
 from mintls.reconcile.certificate.values import Blocked, Observed
 from mintls.reconcile.credential import Violation
-from mintls.reconcile.keyspec import key_problem
+from mintls.reconcile.keyspec import encoding_problem, key_problem
 from mintls.reconcile.reasons import Reason
 
 
@@ -44,7 +44,7 @@ def _spec_unreadable(seen: Observed) -> Blocked | None:
         parse_duration(spec.renew_before or spec.duration)
     except DurationError as invalid:
         return _stall(Reason.INVALID_SPEC, f"spec.duration or spec.renewBefore: {invalid}")
-    problem = key_problem(spec.private_key)
+    problem = key_problem(spec.private_key) or encoding_problem(spec.private_key)
     return _stall(Reason.INVALID_SPEC, f"spec.{problem}") if problem else None
 
 

@@ -11,6 +11,7 @@ from builders.credentials import Life
 from builders.objects import after, authority_view, certificate, default_authority, registration
 from builders.pki import NOW, authority
 from mintls.core.pki.credential import check_credential
+from mintls.core.pki.keys import key_fingerprint, load_private_key
 from mintls.core.pki.names import SubjectKind, SubjectName, normalize
 from mintls.reconcile.certificate.conclude import conclude
 from mintls.reconcile.certificate.decide import decide, must_read
@@ -323,6 +324,131 @@ class TestRenewal:
             made.settle()
             looks += 1
         assert looks < 20
+
+
+NEVER = {"rotationPolicy": "Never"}
+
+
+def key_of(made: Life) -> str:
+    return key_fingerprint(load_private_key(made.secret.data["tls.key"]).public_key())
+
+
+class TestAKeyThatNeverRotates:
+    def never(self, **key: Any) -> Life:
+        return issued({"privateKey": {**NEVER, **key}})
+
+    def test_is_read_when_the_renewal_is_due_and_not_before(self) -> None:
+        made = self.never()
+        assert not must_read(made.observe())
+        made.now = renewal_of(made)
+        unread = replace(made.observe(), contents=None)
+        assert must_read(unread)
+        with pytest.raises(ValueError, match="has to be read before its key is kept"):
+            decide(unread)
+
+    def test_is_not_read_while_the_next_attempt_is_not_due(self) -> None:
+        made = self.never()
+        made.now = renewal_of(made)
+        made.refused = REFUSED
+        made.look()
+        assert isinstance(decide(made.observe()), Postponed)
+        assert not must_read(made.observe())
+
+    @pytest.mark.parametrize("encoding", ["PKCS8", "PKCS1"])
+    def test_is_kept_by_a_renewal_which_says_so(self, encoding: str) -> None:
+        made = self.never(encoding=encoding)
+        key, pem = key_of(made), made.secret.data["tls.key"]
+        made.now = renewal_of(made)
+        made.settle()
+        assert (made.status.revision, made.secret.written) == (2, 2)
+        assert made.secret.data["tls.key"] == pem
+        assert made.status.key_fingerprint == key
+        assert made.said[-1].message.startswith("issued a certificate for the same key into Secret")
+
+    def test_rotates_once_it_may(self) -> None:
+        made = self.never()
+        key = key_of(made)
+        made.edit_spec(privateKey={})
+        made.settle()
+        assert (made.status.revision, key_of(made)) == (1, key), "nothing to do before the renewal"
+        made.now = renewal_of(made)
+        made.settle()
+        assert key_of(made) != key
+        assert "same key" not in made.said[-1].message
+
+    def test_is_replaced_when_it_no_longer_fits(self) -> None:
+        made = self.never()
+        made.edit_spec(privateKey={**NEVER, "size": 384})
+        made.settle()
+        assert check_credential(made.secret.data["tls.crt"], made.secret.data["tls.key"]).key.size == 384
+
+    @pytest.mark.parametrize("harm", [{"tls__crt": b"scribble"}, {"tls__crt": None}])
+    def test_outlives_its_certificate(self, harm: dict[str, bytes | None]) -> None:
+        made = self.never()
+        key = key_of(made)
+        made.secret.edit(**harm)
+        made.settle()
+        assert (made.status.revision, key_of(made)) == (2, key)
+
+    @pytest.mark.parametrize("harm", [{"tls__key": b"scribble"}, {"tls__key": b""}])
+    def test_is_replaced_when_it_is_lost(self, harm: dict[str, bytes | None]) -> None:
+        made = self.never()
+        made.secret.edit(**harm)
+        made.settle()
+        assert made.ready()
+
+    @pytest.mark.parametrize("pair", ["key alone", "own authority", "another client of this authority"])
+    def test_is_not_taken_from_somebody_who_put_his_own_there(self, pair: str) -> None:
+        """Who may write Secrets, and no more, does not get a certificate of the client for a key that he has."""
+        made = self.never()
+        vault = pki.dns("vault.shop.svc")
+        leaf = {
+            "key alone": default_authority().client(),
+            "own authority": authority("default").client(),
+            "another client of this authority": default_authority().client(vault),
+        }[pair]
+        made.secret.edit(tls__key=leaf.tls_key, **({} if pair == "key alone" else {"tls__crt": leaf.tls_crt}))
+        made.settle()
+        assert made.ready()
+        assert key_of(made) != key_fingerprint(leaf.key.public_key())
+
+    def test_is_known_when_the_operator_was_killed_before_it_wrote_the_status(self) -> None:
+        made = life({"privateKey": NEVER})
+        made.look(killed=True)
+        key = key_of(made)
+        made.edit_spec(duration="12h")
+        made.settle()
+        assert (made.status.revision, key_of(made)) == (2, key)
+
+    def test_follows_a_new_root(self) -> None:
+        made = self.never()
+        key = key_of(made)
+        made.authority = authority("default")
+        made.view = authority_view(made.authority)
+        made.settle()
+        assert (made.status.revision, key_of(made)) == (2, key)
+
+
+class TestTheEncoding:
+    def test_is_changed_around_the_same_key_and_certificate(self) -> None:
+        made = issued()
+        crt, key = made.secret.data["tls.crt"], key_of(made)
+        made.edit_spec(privateKey={"encoding": "PKCS1"})
+        assert must_read(made.observe())
+        made.settle()
+        assert made.secret.data["tls.key"].startswith(b"-----BEGIN EC PRIVATE KEY-----")
+        assert (made.secret.data["tls.crt"], key_of(made)) == (crt, key)
+        assert (made.status.revision, made.secret.written) == (1, 2)
+        assert "because tls.key is not encoded as PKCS1" in made.said[-1].message
+
+    def test_of_an_object_older_than_the_schema_is_refused(self) -> None:
+        made = life({"privateKey": {"algorithm": "Ed25519", "encoding": "PKCS1"}})
+        made.look()
+        refused = made.condition("Stalled")
+        assert refused is not None
+        assert refused.message == (
+            "spec.privateKey: encoding PKCS1 of Ed25519: there is no such form; write PKCS8, or leave encoding out"
+        )
 
 
 class TestAnAuthorityThatCannotSign:
