@@ -110,6 +110,7 @@ _LIMITS: dict[str, Callable[[Any], str]] = {
     "pattern": lambda value: f"matches `{value}`",
     "minItems": lambda value: f"at least {value} item{'' if value == 1 else 's'}",
     "maxItems": lambda value: f"at most {value} items",
+    "maxProperties": lambda value: f"at most {value} entries",
     "x-kubernetes-list-type": lambda value: "no item twice" if value == "set" else "",
     "x-kubernetes-list-map-keys": lambda keys: f"no two items with the same {_quoted(keys)}",
 }

@@ -77,6 +77,7 @@ class SimulatedSecret:
     body: dict[str, Any] | None = None
     version: int = 100
     written: int = 0
+    applied: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def view(self) -> SecretView | None:
@@ -92,13 +93,16 @@ class SimulatedSecret:
         return dict(contents.data) if contents is not None else {}
 
     def put(self, manifest: dict[str, Any]) -> None:
-        """Server-side apply of a whole manifest: foreign keys, labels and annotations stay."""
+        """Server-side apply: foreign keys, labels and annotations stay, ours go when they left the manifest."""
         self.version += 1
         self.written += 1
         before = self.body or {"metadata": {"uid": f"secret-{self.version}"}}
         metadata = {**before["metadata"], **manifest["metadata"], "resourceVersion": str(self.version)}
         for part in ("labels", "annotations"):
-            metadata[part] = {**before["metadata"].get(part, {}), **manifest["metadata"].get(part, {})}
+            there, applied = before["metadata"].get(part, {}), manifest["metadata"].get(part, {})
+            left = self.applied.get(part, set()) - applied.keys()
+            metadata[part] = {**{key: value for key, value in there.items() if key not in left}, **applied}
+            self.applied[part] = set(applied)
         self.body = {**manifest, "metadata": metadata, "data": {**before.get("data", {}), **manifest["data"]}}
 
     def edit(self, **files: bytes | None) -> None:

@@ -8,6 +8,18 @@ ENCODING = (
     "Invalid value: encoding must be PKCS8 for Ed25519: PKCS1 stands for PKCS #1 of RSA and SEC 1 of ECDSA, "
     "and an Ed25519 key has no such form (RFC 8410 section 7)"
 )
+TEMPLATE_KEY = (
+    "Invalid value: a key must be a name of up to 63 letters, digits, -, _ and ., with or without a DNS prefix in "
+    "lower case and /, such as team or example.com/team"
+)
+TEMPLATE_OURS = (
+    "Invalid value: app.kubernetes.io/managed-by and keys of mintls.dev/ are how Mintls knows its own Secrets: "
+    "choose another key"
+)
+LABEL_VALUE = (
+    "Invalid value: the value of a label must be letters, digits, -, _ and . with a letter or digit at both ends, "
+    "such as blue"
+)
 RENEW_BEFORE = (
     "spec.renewBefore: Invalid value: renewBefore must be shorter than duration (24h if left out): it is how long "
     "before the end of a certificate the next one is made; leave it out for a third of duration"
@@ -21,9 +33,54 @@ CERTIFICATES = (
         duration="48h",
         renewBefore="47h59m59s",
         privateKey={"algorithm": "RSA", "size": 3072, "rotationPolicy": "Never", "encoding": "PKCS1"},
+        secretTemplate={
+            "labels": {"team": "blue", "example.com/tier": "", "A.b_C-9": "Va_l.u-e"},
+            "annotations": {"example.com/note": "any text: \n\t ü", "mintls.development/x": ""},
+        },
         dnsNames=["billing.shop.svc", "billing.shop.svc.cluster.local"],
     ),
-    certificate("parts left empty", authorityRef={}, privateKey={}, dnsNames=[]),
+    certificate("parts left empty", authorityRef={}, privateKey={}, dnsNames=[], secretTemplate={}),
+    certificate("a template left empty", secretTemplate={"labels": {}, "annotations": {}}),
+    certificate(
+        "keys as many and as long as allowed",
+        secretTemplate={
+            "labels": {f"{'a' * 249}.bcd/{'e' * 61}{number}": "v" * 63 for number in range(10, 42)},
+            "annotations": {f"{'a' * 249}.bcd/{'e' * 61}{number}": "v" * 4096 for number in range(10, 42)},
+        },
+    ),
+    *(
+        certificate(f"{part} key {key!r}", f"spec.secretTemplate.{part}: {message}", secretTemplate={part: {key: "x"}})
+        for part in ("labels", "annotations")
+        for key, message in [
+            *((key, TEMPLATE_KEY) for key in ("", "a b", "-a", "a/b/c", "/a", "Example.com/a", "a" * 64, "ü")),
+            (f"{'a' * 250}.bcd/x", TEMPLATE_KEY),
+            *((key, TEMPLATE_OURS) for key in ("app.kubernetes.io/managed-by", "mintls.dev/x", "a.mintls.dev/x")),
+        ]
+    ),
+    *(
+        certificate(
+            f"label {value!r}", f"spec.secretTemplate.labels: {LABEL_VALUE}", secretTemplate={"labels": {"x": value}}
+        )
+        for value in ("a b", "-a", "a.", "a/b")
+    ),
+    *(
+        certificate(
+            f"a long value in {part}",
+            too_long(f"spec.secretTemplate.{part}.x", limit),
+            UNCHECKED,
+            secretTemplate={part: {"x": "v" * (limit + 1)}},
+        )
+        for part, limit in [("labels", 63), ("annotations", 4096)]
+    ),
+    *(
+        certificate(
+            f"too many {part}",
+            f"spec.secretTemplate.{part}: Too many: 33: must have at most 32 items",
+            UNCHECKED,
+            secretTemplate={part: {f"k{number}": "v" for number in range(33)}},
+        )
+        for part in ("labels", "annotations")
+    ),
     certificate("the shortest", duration="1m", renewBefore="10s"),
     *(
         certificate(f"{algorithm} {size}", privateKey={"algorithm": algorithm} | ({"size": size} if size else {}))

@@ -91,6 +91,7 @@ WORDS = {
     "enum": "Unsupported value: ",
     "maxLength": "Too long: ",
     "maxItems": "Too many: ",
+    "maxProperties": "Too many: ",
     "minItems": "should have at least",
     "minLength": "should be at least",
     "minimum": "should be greater than or equal to",
@@ -109,6 +110,8 @@ def broken(node: Json, path: str) -> Iterator[tuple[str, str]]:
             yield f"{path}.{name}" if path else name, WORDS["required"]
     if "items" in node:
         yield from broken(node["items"], f"{path}[]")
+    if "additionalProperties" in node:
+        yield from broken(node["additionalProperties"], f"{path}.x")  # a sample breaks a map's rule at this key
 
 
 def rules_of(node: Json, path: str) -> Iterator[tuple[str, str]]:

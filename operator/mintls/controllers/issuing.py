@@ -99,8 +99,9 @@ def secret_manifest(
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": namespace,
-        "labels": {MANAGED_BY[0]: MANAGED_BY[1], COMPONENT: component},
+        "labels": {**wanted.labels, MANAGED_BY[0]: MANAGED_BY[1], COMPONENT: component},
         "annotations": {
+            **wanted.annotations,
             CERTIFICATE_DIGEST: wanted.certificate_digest,
             CONTENTS_DIGEST: wanted.contents_digest,
             REVISION: str(revision),

@@ -1,6 +1,7 @@
 """Is the credential in a Secret the one that is wanted? An ordered chain of named checks, for clients and issuer."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +25,8 @@ COMPONENT = "mintls.dev/component"
 CERTIFICATE_DIGEST = "mintls.dev/certificate-digest"
 CONTENTS_DIGEST = "mintls.dev/contents-digest"
 REVISION = "mintls.dev/revision"
+
+_OWN_KEYS = re.compile(r"app\.kubernetes\.io/managed-by|([^/]*\.)?mintls\.dev/.*")
 
 _REVISION_DIGITS = 9  # more were not counted by us, and would not fit into a status
 
@@ -73,6 +76,8 @@ class Wanted:
         files: What stands in the Secret beside certificate and key, by file name.
         authority: Who signs.
         encoding: How the key is written.
+        labels: Labels of the Secret, beside ours.
+        annotations: Annotations of the Secret, beside ours.
         keeps_key: Whether a new certificate is for the key that is there, if that is good.
     """
 
@@ -86,6 +91,8 @@ class Wanted:
     authority: AuthorityView
     encoding: KeyEncoding = "PKCS8"
     keeps_key: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def certificate_digest(self) -> str:
@@ -99,7 +106,9 @@ class Wanted:
         """Changes when the Secret has to be written otherwise, around the same certificate and key."""
         files = sorted(self.files.items())
         # What is said by few is hashed only where it is said: the digest of all others stays what it was before.
-        return _digest(files if self.encoding == "PKCS8" else (files, self.encoding))
+        encoding = "" if self.encoding == "PKCS8" else self.encoding
+        more = (encoding, sorted(self.labels.items()), sorted(self.annotations.items()))
+        return _digest((files, more) if any(more) else files)
 
     def normalized_names(self) -> frozenset[NormalizedName]:
         """All names that the leaf has to carry, no more and no fewer.
@@ -124,6 +133,7 @@ class SecretView:
         controller: uid of the owner that controls it; "" if none does.
         labels: Its labels.
         annotations: Its annotations.
+        posted: Whether fields of it are ours by a POST still, not by an apply.
     """
 
     uid: str
@@ -131,6 +141,7 @@ class SecretView:
     controller: str
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
+    posted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +233,11 @@ def _earliest_renewal(not_before: datetime, not_after: datetime, backdate: timed
     issued = not_before + backdate if backdate < not_after - not_before else not_before
     half = (not_after - issued) // 2
     return issued + max(timedelta(seconds=1), min(_SHORTEST_USE, half - timedelta(microseconds=half.microseconds)))
+
+
+def without_ours(keys: Mapping[str, str]) -> dict[str, str]:
+    """Labels or annotations that a user may set; the schema says the same, but an object may be older than it."""
+    return {key: value for key, value in keys.items() if not _OWN_KEYS.fullmatch(key)}
 
 
 def marked_revision(secret: SecretView) -> int:
@@ -318,7 +334,7 @@ def _contents_differ(now: Situation) -> Violation | None:
             return Violation(Reason.CONTENTS_DIFFER, f"the Secret needs another {', '.join(sorted(differing))}")
     if now.secret is None or now.secret.annotations.get(CONTENTS_DIGEST) == now.wanted.contents_digest:
         return None
-    return Violation(Reason.CONTENTS_DIFFER, "the files beside the certificate are of an earlier time")
+    return Violation(Reason.CONTENTS_DIFFER, "what stands beside the certificate is of an earlier time")
 
 
 def _encoding_differs(now: Situation) -> Violation | None:
@@ -332,6 +348,16 @@ def _labels_missing(now: Situation) -> Violation | None:
     if now.secret is None or (now.secret.labels.get(name) == value and COMPONENT in now.secret.labels):
         return None
     return Violation(Reason.METADATA_DIFFERS, f"the Secret lacks the label {name}={value} or {COMPONENT}")
+
+
+def _template_differs(now: Situation) -> Violation | None:
+    if now.secret is None:
+        return None
+    pairs = ((now.wanted.labels, now.secret.labels), (now.wanted.annotations, now.secret.annotations))
+    differing = sorted({key for wanted, there in pairs for key in wanted if there.get(key) != wanted[key]})
+    if not differing:
+        return None
+    return Violation(Reason.METADATA_DIFFERS, f"the Secret needs {', '.join(differing)} as spec.secretTemplate has it")
 
 
 type Check = Callable[[Situation], Violation | None]
@@ -349,7 +375,7 @@ ISSUE_CHECKS: tuple[Check, ...] = (
 )
 """What makes a new certificate necessary."""
 
-REWRITE_CHECKS: tuple[Check, ...] = (_encoding_differs, _contents_differ, _labels_missing)
+REWRITE_CHECKS: tuple[Check, ...] = (_encoding_differs, _template_differs, _contents_differ, _labels_missing)
 """What makes a new Secret necessary, with the same certificate in it."""
 
 

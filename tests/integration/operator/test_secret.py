@@ -234,6 +234,67 @@ async def public_half(pem: bytes) -> str:
     return done.stdout.decode()
 
 
+def marks(secret: dict[str, Any]) -> dict[str, str]:
+    """Labels and annotations that are not Mintls' own."""
+    metadata = secret["metadata"]
+    both = {**metadata["labels"], **metadata["annotations"]}
+    return {key: value for key, value in both.items() if "mintls" not in key and "managed-by" not in key}
+
+
+async def marked(world: World, shop: str, wanted: dict[str, str]) -> dict[str, Any]:
+    async def look() -> dict[str, Any] | None:
+        found = await world.get(SECRETS, shop, "tagged-mtls")
+        return found if marks(found) == wanted else None
+
+    found: dict[str, Any] = await eventually(look)
+    return found
+
+
+@pytest.mark.parametrize("renewed", [False, True], ids=["after the POST", "after an apply"])
+async def test_the_template_comes_and_goes_and_what_others_wrote_stays(
+    world: World,
+    shop: str,
+    renewed: bool,  # noqa: FBT001 - one of two ways
+) -> None:
+    """A field that the POST of the Secret wrote is owned twice after an apply, and would outlive the template."""
+    template = {"labels": {"team": "blue", "tier": "one"}, "annotations": {"note": "mind this"}}
+    await world.certificate(shop, "tagged", clientRef={"name": "billing"}, secretTemplate=template)
+    await world.ready(CLIENT_CERTIFICATES, shop, "tagged")
+    await marked(world, shop, {"team": "blue", "tier": "one", "note": "mind this"})
+    item = CLIENT_CERTIFICATES.item(shop, "tagged")
+    if renewed:
+        await world.api.merge_patch(item, {"spec": {"duration": "12h"}})
+        assert (await world.ready(CLIENT_CERTIFICATES, shop, "tagged"))["status"]["revision"] == 2
+    world.cluster.kubectl("-n", shop, "label", "secret/tagged-mtls", "foreign=kept")
+    before = await world.secret(shop, "tagged-mtls")
+
+    await world.api.merge_patch(item, {"spec": {"secretTemplate": {"labels": {"tier": None, "zone": "a"}}}})
+    await marked(world, shop, {"team": "blue", "zone": "a", "note": "mind this", "foreign": "kept"})
+    await world.api.merge_patch(item, {"spec": {"secretTemplate": None}})
+    after = await marked(world, shop, {"foreign": "kept"})
+
+    await world.ready(CLIENT_CERTIFICATES, shop, "tagged")
+    assert await world.secret(shop, "tagged-mtls") == before, "certificate and key are the same"
+    ours = [entry["operation"] for entry in after["metadata"]["managedFields"] if entry["manager"] == "mintls"]
+    assert ours == ["Apply"]
+
+
+async def test_what_leaves_the_template_costs_one_write_more_and_only_the_first_time(world: World, shop: str) -> None:
+    running = world.running
+    assert running is not None
+    template = {"labels": {"team": "blue", "tier": "one"}}
+    await world.certificate(shop, "tagged", clientRef={"name": "billing"}, secretTemplate=template)
+    await world.ready(CLIENT_CERTIFICATES, shop, "tagged")
+    counts = []
+    for label in ("tier", "team"):
+        before = len(running.requests.writes)
+        change = {"spec": {"secretTemplate": {"labels": {label: None}}}}
+        await world.api.merge_patch(CLIENT_CERTIFICATES.item(shop, "tagged"), change)
+        await world.ready(CLIENT_CERTIFICATES, shop, "tagged")
+        counts.append([write[1] for write in running.requests.writes[before:]].count("secrets"))
+    assert counts == [2, 1]
+
+
 async def test_a_name_of_another_namespace_is_not_issued(world: World, shop: str) -> None:
     await world.certificate(shop, "thief", clientRef={"name": "billing"}, dnsNames=["bank.vault.svc"])
 

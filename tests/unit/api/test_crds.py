@@ -65,7 +65,7 @@ def test_an_object_whose_fields_have_defaults_has_one_too() -> None:
         path
         for path, node in NODES
         if path.partition(".")[2].startswith("spec") and node["type"] == "object" and "default" not in node
-        if any("default" in field for field in node["properties"].values())
+        if any("default" in field for field in node.get("properties", {}).values())
     ]
     assert missing == ["OAuthClient.spec.authorities[]", "ClientCertificate.spec"]
 

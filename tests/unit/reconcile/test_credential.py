@@ -99,8 +99,10 @@ class TestTheContentsDigest:
         files = {"client-id": "shop:billing", "ca.crt": "roots"}
         assert wanted(files=files).contents_digest == wanted().contents_digest
 
-    def test_changes_with_the_encoding_of_the_key(self) -> None:
-        assert wanted(encoding="PKCS1").contents_digest != wanted().contents_digest
+    def test_changes_with_whatever_else_is_written_beside_the_certificate(self) -> None:
+        others = [{"encoding": "PKCS1"}, {"labels": {"team": "blue"}}, {"annotations": {"team": "blue"}}]
+        digests = {wanted(**changes).contents_digest for changes in [{}, *others]}
+        assert len(digests) == 1 + len(others)
 
     def test_is_the_same_in_every_process_and_every_version(self) -> None:
         """Changing how it is computed writes every Secret of every installation again: do not, without need."""

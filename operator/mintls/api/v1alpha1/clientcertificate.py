@@ -22,6 +22,8 @@ from mintls.api.v1alpha1.meta import (
     Time,
 )
 from mintls.api.v1alpha1.rules import (
+    ANNOTATIONS,
+    LABELS,
     LIST_SET,
     OBJECT_NAME,
     SERVICE_NAME,
@@ -50,6 +52,19 @@ _SECRET_NAME_STAYS = Rule(
     "cannot change: a credential would stay behind in the old Secret; "
     "make another ClientCertificate and delete this one",
 )
+
+
+class SecretTemplate(KubeStruct, frozen=True, kw_only=True):
+    """What the Secret carries beside what Mintls puts there."""
+
+    labels: Annotated[
+        dict[str, Annotated[str, Meta(max_length=63)]],
+        Meta(description="Labels, such as `team: blue`.", max_length=32, extra_json_schema=LABELS),
+    ] = msgspec.field(default_factory=dict)
+    annotations: Annotated[
+        dict[str, Annotated[str, Meta(max_length=4096)]],
+        Meta(description="Annotations, for programs that read them.", max_length=32, extra_json_schema=ANNOTATIONS),
+    ] = msgspec.field(default_factory=dict)
 
 
 class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
@@ -95,6 +110,16 @@ class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
             extra_json_schema=CLIENT_KEY_RULES,
         ),
     ] = ClientPrivateKey()
+    secret_template: (
+        Annotated[
+            SecretTemplate,
+            Meta(
+                description="Labels and annotations of the Secret. What is taken out here is taken off the Secret; "
+                "those that others put there stay."
+            ),
+        ]
+        | None
+    ) = None
     dns_names: Annotated[
         tuple[DNSName, ...],
         Meta(

@@ -180,6 +180,27 @@ CLIENT_ID = Rule(
     "must consist of letters, digits and . _ ~ @ - only; a colon is reserved for ids made of namespace and name",
 )
 
+# -- Labels and annotations ------------------------------------------------------------------------------------------
+
+# Kubernetes documentation, "Labels and Selectors", "Syntax and character set".
+_LABEL_NAME = "[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_LABEL_KEY = f"({_OBJECT_LABEL}([.]{_OBJECT_LABEL})*/)?{_LABEL_NAME}"
+_KEYS = Rule(
+    f"self.all(key, {matches(_LABEL_KEY, 'key')} && key.indexOf('/') <= 253)",
+    "a key must be a name of up to 63 letters, digits, -, _ and ., with or without a DNS prefix in lower case and /, "
+    "such as team or example.com/team",
+)
+_VALUES = Rule(
+    f"self.all(key, {matches(f'({_LABEL_NAME})?', 'self[key]')})",
+    "the value of a label must be letters, digits, -, _ and . with a letter or digit at both ends, such as blue",
+)
+_OURS = Rule(
+    r"""!self.exists(key, key == 'app.kubernetes.io/managed-by' || key.matches(r"^([^/]*[.])?mintls[.]dev/"))""",
+    "app.kubernetes.io/managed-by and keys of mintls.dev/ are how Mintls knows its own Secrets: choose another key",
+)
+LABELS: dict[str, Any] = cel(_KEYS, _VALUES, _OURS)
+ANNOTATIONS: dict[str, Any] = cel(_KEYS, _OURS)
+
 # -- Distinguished names ---------------------------------------------------------------------------------------------
 
 # The attribute types that have a name: those of RFC 4514 section 3 and what openssl prints (RFC 4519, RFC 2985, X.520).

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from mintls.api.v1alpha1.clientcertificate import SecretTemplate
 from mintls.core.durations import parse_duration
 from mintls.core.pki.credential import Credential
 from mintls.core.pki.errors import InvalidKey
@@ -22,6 +23,7 @@ from mintls.reconcile.credential import (
     marked_revision,
     situation,
     validity,
+    without_ours,
 )
 from mintls.reconcile.keyspec import key_spec
 from mintls.reconcile.reasons import Reason
@@ -75,6 +77,7 @@ def wanted_credential(seen: Observed) -> Wanted | Blocked:
     registration, authority, spec = seen.registration, seen.authority, seen.certificate.spec
     if registration is None or authority is None:
         raise AssertionError("first_obstacle lets neither pass")
+    template = spec.secret_template or SecretTemplate()
     subject, names = policy.leaf_names(registration, spec.dns_names, seen.installation)
     return Wanted(
         subject=subject,
@@ -92,6 +95,8 @@ def wanted_credential(seen: Observed) -> Wanted | Blocked:
         authority=authority,
         encoding=spec.private_key.encoding,
         keeps_key=spec.private_key.rotation_policy == "Never",
+        labels=without_ours(template.labels),
+        annotations=without_ours(template.annotations),
     )
 
 

@@ -138,6 +138,10 @@ HARMS = (
     Step("older encoding", lambda life: life.edit_spec(privateKey={"encoding": "PKCS1"})),
     Step("key written otherwise", reencode),
     Step("another fingerprint", status(key_fingerprint="0" * 64)),
+    Step("a template", lambda life: life.edit_spec(secretTemplate={"labels": {"team": "blue", "tier": "one"}})),
+    Step("less of a template", lambda life: life.edit_spec(secretTemplate={"labels": {"team": "red"}})),
+    Step("no template", lambda life: life.edit_spec(secretTemplate=None)),
+    Step("annotated by template", lambda life: life.edit_spec(secretTemplate={"annotations": {"note": "x"}})),
     Step("another root", another_root),
     Step("another client", another_client),
 )
@@ -177,6 +181,8 @@ def check_it_is_as_it_should_be(life: Life) -> None:
     view = life.secret.view
     assert view is not None
     assert view.annotations[CERTIFICATE_DIGEST] == wanted.certificate_digest
+    assert wanted.labels.items() <= view.labels.items()
+    assert wanted.annotations.items() <= view.annotations.items()
     assert life.ready()
     assert (life.status.serial_number, life.status.not_after) == (
         f"{credential.leaf.serial:x}",

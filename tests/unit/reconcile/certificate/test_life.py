@@ -451,6 +451,55 @@ class TestTheEncoding:
         )
 
 
+TEAM = {"labels": {"team": "blue"}, "annotations": {"example.com/note": "mind this"}}
+
+
+class TestTheTemplateOfTheSecret:
+    def metadata(self, made: Life) -> dict[str, str]:
+        assert made.secret.view is not None
+        return {**made.secret.view.labels, **made.secret.view.annotations}
+
+    def test_is_on_the_secret_from_the_first(self) -> None:
+        made = issued({"secretTemplate": TEAM})
+        assert {"team": "blue", "example.com/note": "mind this"}.items() <= self.metadata(made).items()
+
+    def test_is_put_on_a_secret_that_is_there_and_taken_off_again(self) -> None:
+        made = issued()
+        crt = made.secret.data["tls.crt"]
+        made.secret.edit_metadata(labels={**self.labels(made), "foreign": "stays"})
+        made.edit_spec(secretTemplate=TEAM)
+        made.settle()
+        assert self.metadata(made)["team"] == "blue"
+        made.edit_spec(secretTemplate=None)
+        made.settle()
+        assert not {"team", "example.com/note"} & self.metadata(made).keys()
+        assert self.metadata(made)["foreign"] == "stays"
+        assert (made.secret.data["tls.crt"], made.status.revision, made.secret.written) == (crt, 1, 3)
+
+    def labels(self, made: Life) -> dict[str, str]:
+        assert made.secret.view is not None
+        return dict(made.secret.view.labels)
+
+    @pytest.mark.parametrize("labels", [{"team": "red"}, {}])
+    def test_is_put_right_when_somebody_changed_it(self, labels: dict[str, str]) -> None:
+        made = issued({"secretTemplate": TEAM})
+        made.secret.edit_metadata(labels={**self.labels(made), "team": "", **labels})
+        made.settle()
+        assert self.labels(made)["team"] == "blue"
+        assert "because the Secret needs team as spec.secretTemplate has it" in made.said[-1].message
+
+    def test_of_an_object_older_than_the_schema_does_not_touch_what_is_ours(self) -> None:
+        labels = {"app.kubernetes.io/managed-by": "me", "mintls.dev/component": "x", "a.mintls.dev/b": "x"}
+        annotations = {"mintls.dev/revision": "7"}
+        made = issued({"secretTemplate": {"labels": labels, "annotations": annotations}})
+        there = self.metadata(made)
+        assert there["app.kubernetes.io/managed-by"] == "mintls"
+        assert there["mintls.dev/component"] == "client-certificate"
+        assert there[REVISION] == "1"
+        assert "a.mintls.dev/b" not in there
+        assert isinstance(decide(made.observe()), Keep)
+
+
 class TestAnAuthorityThatCannotSign:
     def blocked(self) -> Life:
         made = issued()
