@@ -1,5 +1,6 @@
 """ClientCertificates."""
 
+from crds.name_samples import DURATION_OR_SHARE
 from crds.sample import UNCHECKED, Sample, certificate, refused, too_long, unsupported
 
 SERVICE_NAME = "must be a whole DNS name in lower case without a wildcard, such as billing.shop.svc"
@@ -80,6 +81,18 @@ CERTIFICATES = (
             secretTemplate={part: {f"k{number}": "v" for number in range(33)}},
         )
         for part in ("labels", "annotations")
+    ),
+    *(certificate(f"renewed before {share}", renewBefore=share) for share in ("1%", "33%", "99%")),
+    certificate("renewed in a share of the shortest", duration="1m", renewBefore="17%"),
+    certificate(
+        "renewed in too small a share",
+        "spec.renewBefore: Invalid value: renewBefore must be at least 10s of duration (24h if left out): choose more",
+        duration="1m",
+        renewBefore="16%",
+    ),
+    *(
+        certificate(f"renewBefore {value!r}", refused("spec.renewBefore", value, DURATION_OR_SHARE), renewBefore=value)
+        for value in ("0%", "100%", "33.3%", "033%", "-1%", "33", "33 %", "% 33", "1h33%")
     ),
     certificate("the shortest", duration="1m", renewBefore="10s"),
     *(

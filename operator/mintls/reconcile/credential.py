@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from fractions import Fraction
 from itertools import pairwise
 from typing import Literal
 
@@ -72,7 +73,8 @@ class Wanted:
         usage: Extended key usage.
         key: Algorithm and size of the key.
         duration: Lifetime.
-        renew_before: How long before the end it is renewed; ``None`` for a third of the actual lifetime.
+        renew_before: How long before the end it is renewed, as a time or a share of the actual lifetime; ``None`` for
+            a third of that.
         files: What stands in the Secret beside certificate and key, by file name.
         authority: Who signs.
         encoding: How the key is written.
@@ -86,7 +88,7 @@ class Wanted:
     usage: Literal["client", "server"]
     key: KeySpec
     duration: timedelta
-    renew_before: timedelta | None
+    renew_before: timedelta | Fraction | None
     files: Mapping[str, str]
     authority: AuthorityView
     encoding: KeyEncoding = "PKCS8"

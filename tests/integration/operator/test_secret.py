@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import subprocess
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -199,6 +200,19 @@ async def test_a_changed_spec_is_reissued(world: World, shop: str) -> None:
     assert load_pem_x509_certificate(after["tls.crt"]).public_key().key_size == 384  # type: ignore[union-attr]
     found = await world.ready(CLIENT_CERTIFICATES, shop, "billing")
     assert found["status"]["revision"] == 2
+
+
+async def test_a_renewal_follows_a_percentage_without_another_certificate(world: World, shop: str) -> None:
+    before = await world.secret(shop)
+
+    await world.api.merge_patch(CLIENT_CERTIFICATES.item(shop, "billing"), {"spec": {"renewBefore": "50%"}})
+
+    status = (await world.ready(CLIENT_CERTIFICATES, shop, "billing"))["status"]
+    left = datetime.fromisoformat(status["notAfter"]) - datetime.fromisoformat(status["renewalTime"])
+    assert timedelta(hours=12) <= left < timedelta(hours=13, minutes=15), (
+        "half of 24 h, and up to a tenth of it earlier"
+    )
+    assert await world.secret(shop) == before
 
 
 async def test_a_key_that_never_rotates_is_kept_by_a_new_certificate_in_whatever_encoding(

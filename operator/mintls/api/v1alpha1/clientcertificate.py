@@ -31,7 +31,9 @@ from mintls.api.v1alpha1.rules import (
     cel,
     duration_from,
     duration_meta,
+    duration_or_percentage_meta,
     durations_ordered,
+    percentage_from,
 )
 
 DNSName = Annotated[str, Meta(max_length=253, extra_json_schema=cel(SERVICE_NAME))]
@@ -43,7 +45,10 @@ _SPEC_RULES = cel(
         "duration",
         "renewBefore must be shorter than duration (24h if left out): it is how long before the end of a certificate "
         "the next one is made; leave it out for a third of duration",
-    )
+    ),
+    percentage_from(
+        "renewBefore", "duration", 10, "renewBefore must be at least 10s of duration (24h if left out): choose more"
+    ),
 )
 
 
@@ -95,9 +100,11 @@ class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
     renew_before: (
         Annotated[
             str,
-            duration_meta(
-                "How long before the end of a certificate the next one is made. Left out, a third of `duration`. "
-                "Renewals are moved forward by up to a tenth of it, so that many certificates do not renew at once.",
+            duration_or_percentage_meta(
+                "How long before the end of a certificate the next one is made: in hours, minutes and seconds, such as "
+                "`8h` or `1h30m`, or a percentage of the time that the certificate has when it is issued, such as "
+                "`33%`; if its authority ends sooner, that is less than `duration`. Left out, a third of it. Renewals "
+                "are moved forward by up to a tenth of it, so that many certificates do not renew at once.",
                 duration_from("10s", "must be at least 10s"),
             ),
         ]

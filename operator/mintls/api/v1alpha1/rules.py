@@ -77,6 +77,31 @@ def duration_meta(description: str, *more: Rule) -> Meta:
     )
 
 
+PERCENTAGE = "[1-9][0-9]?%"
+
+_DURATION_OR_PERCENTAGE = Rule(
+    f"{_is_duration('self')} || {matches(PERCENTAGE)}",
+    "must be a duration in hours, minutes and seconds, such as 8h or 1h30m, "
+    "or a whole percentage from 1% to 99%, such as 33%",
+)
+
+
+def duration_or_percentage_meta(description: str, *more: Rule) -> Meta:
+    """Schema of a duration or a share of one, kept as the user wrote it; ``more`` are further rules for it."""
+    return Meta(description=description, max_length=32, extra_json_schema=cel(_DURATION_OR_PERCENTAGE, *more))
+
+
+def percentage_from(share: str, whole: str, shortest: int, message: str) -> Rule:
+    """A percentage of a duration below the value, both by their paths, is ``shortest`` seconds or longer.
+
+    Silent while one of them is absent, ``share`` is no percentage or ``whole`` is no duration.
+    """
+    paths = f"self.{share}", f"self.{whole}"
+    known = " && ".join([*map(_has, paths), matches(PERCENTAGE, paths[0]), _is_duration(paths[1])])
+    seconds = f"duration({paths[1]}).getSeconds() * int({paths[0]}.replace('%', ''))"
+    return Rule(f"!({known}) || {seconds} >= {shortest * 100}", message, share)
+
+
 def duration_from(shortest: str, message: str) -> Rule:
     """A duration is ``shortest`` or longer. Silent about what is no duration: that has a rule of its own."""
     return Rule(f"!({_is_duration('self')}) || duration(self) >= duration('{shortest}')", message)

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from mintls.api.v1alpha1.clientcertificate import SecretTemplate
-from mintls.core.durations import parse_duration
+from mintls.core.durations import parse_duration, parse_renew_before
 from mintls.core.pki.credential import Credential
 from mintls.core.pki.errors import InvalidKey
 from mintls.core.pki.keys import PrivateKey, key_fingerprint, key_fits, load_private_key
@@ -85,7 +85,7 @@ def wanted_credential(seen: Observed) -> Wanted | Blocked:
         usage="client",
         key=key_spec(spec.private_key),
         duration=parse_duration(spec.duration),
-        renew_before=parse_duration(spec.renew_before) if spec.renew_before else None,
+        renew_before=parse_renew_before(spec.renew_before) if spec.renew_before else None,
         files={
             "ca.crt": authority.bundle,
             "client-id": registration.client_id,

@@ -132,6 +132,7 @@ HARMS = (
     Step("restart", Life.restart),
     Step("duration 2h", lambda life: life.edit_spec(duration="2h")),
     Step("renewBefore 1h", lambda life: life.edit_spec(duration="3h", renewBefore="1h")),
+    Step("renewBefore 40%", lambda life: life.edit_spec(renewBefore="40%")),
     Step("a DNS name", lambda life: life.edit_spec(dnsNames=["a.shop.svc", "A.shop.SVC", "b.shop.svc.cluster.local"])),
     Step("another key", lambda life: life.edit_spec(privateKey={"algorithm": "Ed25519"})),
     Step("keys stay", lambda life: life.edit_spec(privateKey={"rotationPolicy": "Never"})),
@@ -328,7 +329,7 @@ def test_somebody_elses_secret_is_never_written(version: int, files: dict[str, b
 
 @settings(max_examples=15, deadline=None)
 @given(
-    renew_before=st.sampled_from([None, "10m", "20h"]),
+    renew_before=st.sampled_from([None, "10m", "20h", "50%"]),
     weather=st.lists(st.tuples(st.booleans(), st.integers(1, 30)), min_size=1, max_size=6),
     kills=st.sets(st.integers(0, 200), max_size=10),
 )

@@ -289,9 +289,15 @@ class TestRenewal:
         assert (made.secret.written, made.status.revision) == (1, 1)
         assert made.status.renewal_time == conclusion.look_again
 
+    def test_follows_a_percentage_of_the_time_that_the_certificate_has(self) -> None:
+        ends_soon = pki.authority(intermediate_not_after=after(hours=10))
+        made = issued({"renewBefore": "20%"}, authority=ends_soon, view=authority_view(ends_soon))
+        assert after(hours=7, minutes=47) < renewal_of(made) <= after(hours=8)
+
     @pytest.mark.parametrize(
         ("spec", "backdate"),
         [
+            ({"duration": "1m", "renewBefore": "99%"}, "1m"),
             ({"duration": "1m", "renewBefore": "59s"}, "1m"),
             ({"duration": "24h", "renewBefore": "23h59m59s"}, "1m"),
             ({"duration": "24h", "renewBefore": "23h59m"}, "1h"),
