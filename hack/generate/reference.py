@@ -111,6 +111,7 @@ _LIMITS: dict[str, Callable[[Any], str]] = {
     "minItems": lambda value: f"at least {value} item{'' if value == 1 else 's'}",
     "maxProperties": lambda value: f"at most {value} entries",
     "maxItems": lambda value: f"at most {value} items",
+    "maxProperties": lambda value: f"at most {value} entries",
     "x-kubernetes-list-type": lambda value: "no item twice" if value == "set" else "",
     "x-kubernetes-list-map-keys": lambda keys: f"no two items with the same {_quoted(keys)}",
 }

@@ -1,6 +1,6 @@
 """A simulated Secret: what a decision about a credential makes of it, signed by the real code.
 
-Keys come from a pool, one for each kind, because making an RSA key takes longer than everything else together.
+Keys come from a pool, two of each kind in turn, because making an RSA key takes longer than everything else together.
 """
 
 import base64
@@ -19,7 +19,7 @@ from mintls.api.v1alpha1 import ClientCertificate
 from mintls.api.v1alpha1.clientcertificate import ClientCertificateSpec, ClientCertificateStatus
 from mintls.api.v1alpha1.meta import Condition
 from mintls.controllers.entropy import new_key
-from mintls.controllers.issuing import secret_manifest
+from mintls.controllers.issuing import kept_pair, secret_manifest
 from mintls.controllers.secretviews import contents_of, view_of
 from mintls.core.pki.certificate import CertificateFacts, encode_pem, facts
 from mintls.core.pki.keys import KeySpec, PrivateKey, encode_private_key
@@ -45,21 +45,29 @@ from mintls.reconcile.credential import AuthorityView, Contents, SecretView, Vio
 
 
 @cache
-def pooled_key(spec: KeySpec) -> PrivateKey:
-    """The pool's key of a kind."""
+def pooled_key(spec: KeySpec, number: int = 0) -> PrivateKey:
+    """One of the pool's keys of a kind."""
+    del number
     return new_key(spec)
 
 
 def make_pair(
-    wanted: Wanted, not_before: datetime, not_after: datetime, authority: pki.Authority
+    wanted: Wanted,
+    not_before: datetime,
+    not_after: datetime,
+    authority: pki.Authority,
+    key: PrivateKey | None = None,
 ) -> tuple[CertificateFacts, dict[str, bytes]]:
-    """A leaf for what is wanted, and ``tls.crt`` and ``tls.key``."""
-    key = pooled_key(wanted.key)
+    """A leaf for what is wanted, for a key of the pool if no other is given, and ``tls.crt`` and ``tls.key``."""
+    key = key or pooled_key(wanted.key)
     start, end = authority.signer.clip(not_before, not_after)
     subject = parse_dn(wanted.subject.value) if wanted.subject else EMPTY_NAME
     profile = LeafProfile(subject, wanted.names, wanted.usage, start, end)
     leaf = sign_leaf(profile, key.public_key(), authority.signer, serial_number(secrets.token_bytes(20)))
-    return facts(leaf), {"tls.crt": encode_pem(leaf, *authority.signer.chain), "tls.key": encode_private_key(key)}
+    return facts(leaf), {
+        "tls.crt": encode_pem(leaf, *authority.signer.chain),
+        "tls.key": encode_private_key(key, wanted.encoding),
+    }
 
 
 @dataclass
@@ -69,6 +77,7 @@ class SimulatedSecret:
     body: dict[str, Any] | None = None
     version: int = 100
     written: int = 0
+    applied: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def view(self) -> SecretView | None:
@@ -84,13 +93,16 @@ class SimulatedSecret:
         return dict(contents.data) if contents is not None else {}
 
     def put(self, manifest: dict[str, Any]) -> None:
-        """Server-side apply of a whole manifest: foreign keys, labels and annotations stay."""
+        """Server-side apply: foreign keys, labels and annotations stay, ours go when they left the manifest."""
         self.version += 1
         self.written += 1
         before = self.body or {"metadata": {"uid": f"secret-{self.version}"}}
         metadata = {**before["metadata"], **manifest["metadata"], "resourceVersion": str(self.version)}
         for part in ("labels", "annotations"):
-            metadata[part] = {**before["metadata"].get(part, {}), **manifest["metadata"].get(part, {})}
+            there, applied = before["metadata"].get(part, {}), manifest["metadata"].get(part, {})
+            left = self.applied.get(part, set()) - applied.keys()
+            metadata[part] = {**{key: value for key, value in there.items() if key not in left}, **applied}
+            self.applied[part] = set(applied)
         self.body = {**manifest, "metadata": metadata, "data": {**before.get("data", {}), **manifest["data"]}}
 
     def edit(self, **files: bytes | None) -> None:
@@ -126,10 +138,11 @@ class SimulatedSecret:
 def carry_out(order: Issue | Rewrite, seen: Observed, secret: SimulatedSecret, authority: pki.Authority) -> Written:
     """Write the Secret as the controller does."""
     if isinstance(order, Issue):
-        leaf, pair = make_pair(order.wanted, order.not_before, order.not_after, authority)
+        key = order.kept_key or pooled_key(order.wanted.key, order.revision % 2)
+        leaf, pair = make_pair(order.wanted, order.not_before, order.not_after, authority, key)
     else:
         leaf = order.credential.leaf
-        pair = {name: order.contents.data[name] for name in ("tls.crt", "tls.key")}
+        pair = kept_pair(order.contents, order.wanted.encoding)
     secret.put(manifest_of(seen.certificate, order.wanted, pair, order.revision))
     assert secret.view is not None
     return Written(leaf, secret.view.resource_version)

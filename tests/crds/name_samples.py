@@ -3,6 +3,10 @@
 from crds.sample import REQUIRED, UNCHECKED, Sample, nested, refused, too_long
 
 DURATION = "must be a duration in hours, minutes and seconds, such as 24h, 90m or 1h30m"
+DURATION_OR_SHARE = (
+    "must be a duration in hours, minutes and seconds, such as 8h or 1h30m, "
+    "or a whole percentage from 1% to 99%, such as 33%"
+)
 OBJECT_NAME = (
     "must be the name of an object: lower-case letters, digits, - and . with a letter or digit at both ends, "
     "such as billing"
@@ -25,8 +29,9 @@ def duration_samples() -> list[Sample]:
     made = []
     for kind, path in DURATION_FIELDS:
         required = REQUIRED.get(kind, {})
+        message = DURATION_OR_SHARE if path == "renewBefore" else DURATION
         made += [
-            Sample(f"{path} {v!r}", kind, required | nested(path, v), (refused(f"spec.{path}", v, DURATION),))
+            Sample(f"{path} {v!r}", kind, required | nested(path, v), (refused(f"spec.{path}", v, message),))
             for v in NO_DURATIONS
         ]
         too_many = (too_long(f"spec.{path}", 32), UNCHECKED)

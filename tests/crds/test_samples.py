@@ -110,6 +110,8 @@ def broken(node: Json, path: str) -> Iterator[tuple[str, str]]:
             yield f"{path}.{name}" if path else name, WORDS["required"]
     if "items" in node:
         yield from broken(node["items"], f"{path}[]")
+    if "additionalProperties" in node:
+        yield from broken(node["additionalProperties"], f"{path}.x")  # a sample breaks a map's rule at this key
 
 
 def rules_of(node: Json, path: str) -> Iterator[tuple[str, str]]:

@@ -46,7 +46,7 @@ class TestDefinitions:
     @pytest.mark.parametrize(
         ("path", "words"),
         [
-            ("clientcertificate.spec.renewBefore", ("Left out, a third of `duration`.", "<string>")),
+            ("clientcertificate.spec.renewBefore", ("Left out, a third of it.", "<string>")),
             ("ccert.spec.duration", ("How long a certificate is valid", "Defaults to `24h`.")),
             ("oac.spec.tlsClientAuth.subjectDN", ("RFC 4514", "`CN=billing,OU=shop,O=Example`")),
             ("oauthclient.status.conditions.reason", ("one CamelCase word",)),

@@ -41,6 +41,7 @@ _ORDER = (
     "maxProperties",
     "required",
     "properties",
+    "maxProperties",
     "additionalProperties",
     "items",
     "x-kubernetes-validations",
@@ -105,6 +106,8 @@ def _field(schema: Schema, definitions: dict[str, Schema], path: str) -> Schema:
     if default in _EMPTY:
         # Left out and null, and left out and empty list, mean the same to the struct: nothing to fill in.
         return _without(result, "default")
+    if default == {} and "additionalProperties" in result:
+        return _without(result, "default")  # so do left out and empty map; an empty object takes defaults of its fields
     if isinstance(default, list | tuple):
         default = [_filled(item, result["items"]) for item in default]
     return result | {"default": default, "description": result["description"] + _spoken(default)}

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate
-from mintls.controllers.issuing import issue, secret_manifest
+from mintls.controllers.issuing import issue, kept_pair, secret_manifest
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key
 from mintls.controllers.objects import ObjectStore
@@ -17,8 +17,9 @@ from mintls.controllers.secretviews import SecretViews, contents_of, view_of
 from mintls.controllers.writer import Writer
 from mintls.core.pki.certificate import CertificateFacts
 from mintls.core.pki.errors import PKIError
-from mintls.kube.client import ApiClient
+from mintls.kube.client import FIELD_MANAGER, ApiClient
 from mintls.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from mintls.kube.managedfields import handed_over, posted_fields, stated_fields
 from mintls.kube.paths import CLIENT_CERTIFICATES, SECRETS
 from mintls.reconcile.certificate.conclude import conclude
 from mintls.reconcile.certificate.decide import decide, must_read
@@ -34,7 +35,7 @@ from mintls.reconcile.certificate.values import (
     Written,
 )
 from mintls.reconcile.clienttable import ClientTable
-from mintls.reconcile.credential import AuthorityView, Violation
+from mintls.reconcile.credential import CONTENTS_DIGEST, AuthorityView, SecretView, Violation
 from mintls.reconcile.installation import Installation
 from mintls.reconcile.reasons import Reason
 
@@ -256,31 +257,51 @@ class CertificateController:
         if signer is None:
             problem = f'CertificateAuthority "{order.wanted.authority.name}" cannot sign at present'
             return Failed(Violation(Reason.AUTHORITY_NOT_READY, problem))
-        pair = await issue(order.wanted, order.not_before, order.not_after, signer)
+        pair = await issue(order.wanted, order.not_before, order.not_after, signer, order.kept_key)
         manifest = self._manifest(seen, order, {"tls.crt": pair.tls_crt, "tls.key": pair.tls_key})
         if order.secret is None:
             body = await self._writer.create(SECRETS.collection(seen.certificate.metadata.namespace), manifest)
         else:
-            body = await self._apply(seen, manifest)
+            body = await self._apply(seen, order.secret, manifest)
         return self._written(seen, body, pair.leaf)
 
     async def _rewrite(self, seen: Observed, order: Rewrite) -> Outcome:
-        data = order.contents.data
-        manifest = self._manifest(seen, order, {"tls.crt": data["tls.crt"], "tls.key": data["tls.key"]})
-        return self._written(seen, await self._apply(seen, manifest), order.credential.leaf)
+        manifest = self._manifest(seen, order, kept_pair(order.contents, order.wanted.encoding))
+        return self._written(seen, await self._apply(seen, order.secret, manifest), order.credential.leaf)
 
-    async def _apply(self, seen: Observed, manifest: Object) -> Object:
+    async def _apply(self, seen: Observed, secret: SecretView, manifest: Object) -> Object:
         """Replace what is ours in the very Secret that was observed."""
-        if seen.secret is None:
-            raise AssertionError("there is a Secret to apply to")
-        metadata = {
-            **manifest["metadata"],
-            "uid": seen.secret.uid,
-            "resourceVersion": seen.secret.resource_version,
-        }
+        version = secret.resource_version
+        if (
+            secret.posted
+            and secret.annotations.get(CONTENTS_DIGEST) != manifest["metadata"]["annotations"][CONTENTS_DIGEST]
+        ):
+            version = await self._hand_over(seen, secret, manifest)
+        metadata = {**manifest["metadata"], "uid": secret.uid, "resourceVersion": version}
         return await self._writer.apply(
             SECRETS.item(*_secret_key(seen.certificate)), {**manifest, "metadata": metadata}
         )
+
+    async def _hand_over(self, seen: Observed, secret: SecretView, manifest: Object) -> str:
+        """Make ours by apply what is ours by the POST that created the Secret, if the manifest lacks any of it.
+
+        Without this a label that was taken out of the spec would stay. It costs a write, so it is done when something
+        goes for the first time, not with the first renewal of every Secret.
+
+        Returns:
+            The Secret's version after that.
+        """
+        path = SECRETS.item(*_secret_key(seen.certificate))
+        metadata = (await self._api.get(path))["metadata"]
+        if metadata["resourceVersion"] != secret.resource_version:
+            raise SecretMoved
+        entries = metadata.get("managedFields") or []
+        if posted_fields(entries, FIELD_MANAGER) <= stated_fields(manifest):
+            return secret.resource_version
+        identity = {"uid": secret.uid, "resourceVersion": secret.resource_version}
+        patch = {"metadata": {**identity, "managedFields": handed_over(entries, FIELD_MANAGER)}}
+        body = await self._writer.merge_patch(path, patch)
+        return str(body["metadata"]["resourceVersion"])
 
     def _manifest(self, seen: Observed, order: Issue | Rewrite, pair: dict[str, bytes]) -> Object:
         meta = seen.certificate.metadata

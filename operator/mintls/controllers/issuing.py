@@ -9,7 +9,7 @@ from typing import Any
 
 from mintls.controllers.entropy import new_key, new_serial
 from mintls.core.pki.certificate import CertificateFacts, encode_pem, facts
-from mintls.core.pki.keys import encode_private_key
+from mintls.core.pki.keys import KeyEncoding, PrivateKey, encode_private_key, encoding_of, load_private_key
 from mintls.core.pki.names import parse_dn
 from mintls.core.pki.profiles import EMPTY_NAME, LeafProfile
 from mintls.core.pki.signing import CertificateAuthorityKey, sign_leaf
@@ -19,6 +19,7 @@ from mintls.reconcile.credential import (
     CONTENTS_DIGEST,
     MANAGED_BY,
     REVISION,
+    Contents,
     Wanted,
 )
 
@@ -32,13 +33,19 @@ class Pair:
     tls_key: bytes = field(repr=False)
 
 
-async def issue(wanted: Wanted, not_before: datetime, not_after: datetime, signer: CertificateAuthorityKey) -> Pair:
-    """Make a key and sign a leaf for it.
+async def issue(
+    wanted: Wanted,
+    not_before: datetime,
+    not_after: datetime,
+    signer: CertificateAuthorityKey,
+    kept_key: PrivateKey | None = None,
+) -> Pair:
+    """Sign a leaf for a new key, or for ``kept_key``.
 
     Raises:
         SigningRefused: The authority may not sign this.
     """
-    key = await asyncio.to_thread(new_key, wanted.key) if wanted.key.algorithm == "RSA" else new_key(wanted.key)
+    key = kept_key or await _make_key(wanted)
     start, end = signer.clip(not_before, not_after)
     profile = LeafProfile(
         subject=parse_dn(wanted.subject.value) if wanted.subject else EMPTY_NAME,
@@ -48,7 +55,24 @@ async def issue(wanted: Wanted, not_before: datetime, not_after: datetime, signe
         not_after=end,
     )
     leaf = sign_leaf(profile, key.public_key(), signer, new_serial())
-    return Pair(facts(leaf), encode_pem(leaf, *signer.chain), encode_private_key(key))
+    return Pair(facts(leaf), encode_pem(leaf, *signer.chain), encode_private_key(key, wanted.encoding))
+
+
+async def _make_key(wanted: Wanted) -> PrivateKey:
+    # An RSA key takes tens of milliseconds, in which nothing else would happen.
+    return await asyncio.to_thread(new_key, wanted.key) if wanted.key.algorithm == "RSA" else new_key(wanted.key)
+
+
+def kept_pair(contents: Contents, encoding: KeyEncoding) -> dict[str, bytes]:
+    """``tls.crt`` and ``tls.key`` as they stand in a Secret, the key written as it is wanted now.
+
+    Raises:
+        InvalidKey: There is no usable key in it, or it has no such encoding.
+    """
+    pem = contents.data["tls.key"]
+    if encoding_of(pem) != encoding:
+        pem = encode_private_key(load_private_key(pem), encoding)
+    return {"tls.crt": contents.data["tls.crt"], "tls.key": pem}
 
 
 def secret_manifest(
@@ -75,8 +99,9 @@ def secret_manifest(
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": namespace,
-        "labels": {MANAGED_BY[0]: MANAGED_BY[1], COMPONENT: component},
+        "labels": {**wanted.labels, MANAGED_BY[0]: MANAGED_BY[1], COMPONENT: component},
         "annotations": {
+            **wanted.annotations,
             CERTIFICATE_DIGEST: wanted.certificate_digest,
             CONTENTS_DIGEST: wanted.contents_digest,
             REVISION: str(revision),

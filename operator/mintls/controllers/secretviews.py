@@ -4,7 +4,9 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mintls.kube.client import FIELD_MANAGER
 from mintls.kube.informer import Change
+from mintls.kube.managedfields import was_posted
 from mintls.reconcile.credential import Contents, SecretView
 
 type SecretKey = tuple[str, str]
@@ -22,6 +24,7 @@ def view_of(body: Mapping[str, Any]) -> SecretView:
         controller=next((owner["uid"] for owner in owners if owner.get("controller")), ""),
         labels=metadata.get("labels") or {},
         annotations=metadata.get("annotations") or {},
+        posted=was_posted(metadata.get("managedFields") or [], FIELD_MANAGER),
     )
 
 

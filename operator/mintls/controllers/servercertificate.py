@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mintls.controllers.issuers import IssuerReplicas
-from mintls.controllers.issuing import issue, secret_manifest
+from mintls.controllers.issuing import issue, kept_pair, secret_manifest
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key
 from mintls.controllers.scheduler import Clock
@@ -93,7 +93,7 @@ class ServerCertificateController:
         if signer is None:
             return now + _AGAIN
         if order.kept is not None:
-            pair = {name: order.kept.data[name] for name in ("tls.crt", "tls.key")}
+            pair = kept_pair(order.kept, order.wanted.encoding)
         else:
             made = await issue(order.wanted, order.not_before, order.not_after, signer)
             pair = {"tls.crt": made.tls_crt, "tls.key": made.tls_key}

@@ -20,6 +20,9 @@ _TERM = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _LONGEST = timedelta(microseconds=(2**63 - 1) // 1000)
 
 
+_PERCENTAGE = re.compile(r"([1-9][0-9]?)%")
+
+
 class DurationError(ValueError):
     """A text that is not a duration, or one that nothing here can wait for."""
 
@@ -49,6 +52,22 @@ def parse_duration(text: str) -> timedelta:
     if microseconds > _LONGEST // timedelta(microseconds=1):
         raise DurationError(f"duration {text!r} is longer than Kubernetes can hold; write at most 2562047h")
     return timedelta(microseconds=int(microseconds))
+
+
+def parse_renew_before(text: str) -> timedelta | Fraction:
+    """Read how long before its end something is renewed.
+
+    Args:
+        text: A duration, as for :func:`parse_duration`, or a whole percentage of the lifetime: ``1%`` to ``99%``.
+
+    Returns:
+        The duration; or the share of the lifetime, more than 0 and less than 1.
+
+    Raises:
+        DurationError: It is neither.
+    """
+    percentage = _PERCENTAGE.fullmatch(text)
+    return Fraction(int(percentage[1]), 100) if percentage else parse_duration(text)
 
 
 def spell_duration(duration: timedelta) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import datetime, timedelta
+from fractions import Fraction
 
 # A third of the lifetime leaves room for two more attempts of the same length before the end.
 _DEFAULT_SHARE = 3
@@ -31,7 +32,7 @@ def jitter(uid: str, spread: timedelta) -> timedelta:
 def renewal_time(
     not_before: datetime,
     not_after: datetime,
-    renew_before: timedelta | None,
+    renew_before: timedelta | Fraction | None,
     uid: str,
     *,
     backdate: timedelta = _ZERO,
@@ -41,8 +42,8 @@ def renewal_time(
     Args:
         not_before: Its notBefore, aware UTC.
         not_after: Its notAfter, aware UTC, later than ``not_before``.
-        renew_before: How long before its end; None for a third of its lifetime. One that is not shorter than the
-            lifetime would mean to renew for ever, and counts as None, too.
+        renew_before: How long before its end, as a time or a share of its lifetime; None for a third of it. One that is
+            not shorter than the lifetime would mean to renew for ever, and counts as None, too.
         uid: Of the object that wants the certificate, for the jitter.
         backdate: By how much ``not_before`` lies before the issuing. That time was never lived, so it is no part of the
             lifetime here; one that is not shorter than the validity is ignored.
@@ -53,11 +54,17 @@ def renewal_time(
     """
     issued = not_before + backdate if backdate < not_after - not_before else not_before
     lifetime = not_after - issued
-    window = renew_before if renew_before is not None and _ZERO < renew_before < lifetime else lifetime / _DEFAULT_SHARE
+    window = _window(renew_before, lifetime)
     # A window of nearly the whole lifetime leaves little before it: the jitter must not eat that up either.
     spread = min(window, lifetime - window) / _JITTER_SHARE
     due = not_after - window - jitter(uid, spread)
     return max(due.replace(microsecond=0), not_before)
+
+
+def _window(renew_before: timedelta | Fraction | None, lifetime: timedelta) -> timedelta:
+    if isinstance(renew_before, Fraction):
+        renew_before = lifetime * renew_before.numerator / renew_before.denominator
+    return renew_before if renew_before is not None and _ZERO < renew_before < lifetime else lifetime / _DEFAULT_SHARE
 
 
 def backoff(

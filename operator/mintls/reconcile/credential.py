@@ -1,9 +1,11 @@
 """Is the credential in a Secret the one that is wanted? An ordered chain of named checks, for clients and issuer."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from fractions import Fraction
 from itertools import pairwise
 from typing import Literal
 
@@ -14,7 +16,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from mintls.core.pki.certificate import CertificateFacts
 from mintls.core.pki.credential import Credential, check_credential
 from mintls.core.pki.errors import CredentialBroken
-from mintls.core.pki.keys import KeySpec
+from mintls.core.pki.keys import KeyEncoding, KeySpec, encoding_of
 from mintls.core.pki.names import NormalizedName, SubjectName, normalize
 from mintls.core.schedule import renewal_time
 from mintls.reconcile.reasons import Reason
@@ -24,6 +26,8 @@ COMPONENT = "mintls.dev/component"
 CERTIFICATE_DIGEST = "mintls.dev/certificate-digest"
 CONTENTS_DIGEST = "mintls.dev/contents-digest"
 REVISION = "mintls.dev/revision"
+
+_OWN_KEYS = re.compile(r"app\.kubernetes\.io/managed-by|([^/]*\.)?mintls\.dev/.*")
 
 _REVISION_DIGITS = 9  # more were not counted by us, and would not fit into a status
 
@@ -69,9 +73,14 @@ class Wanted:
         usage: Extended key usage.
         key: Algorithm and size of the key.
         duration: Lifetime.
-        renew_before: How long before the end it is renewed; ``None`` for a third of the actual lifetime.
+        renew_before: How long before the end it is renewed, as a time or a share of the actual lifetime; ``None`` for
+            a third of that.
         files: What stands in the Secret beside certificate and key, by file name.
         authority: Who signs.
+        encoding: How the key is written.
+        labels: Labels of the Secret, beside ours.
+        annotations: Annotations of the Secret, beside ours.
+        keeps_key: Whether a new certificate is for the key that is there, if that is good.
     """
 
     subject: SubjectName | None
@@ -79,9 +88,13 @@ class Wanted:
     usage: Literal["client", "server"]
     key: KeySpec
     duration: timedelta
-    renew_before: timedelta | None
+    renew_before: timedelta | Fraction | None
     files: Mapping[str, str]
     authority: AuthorityView
+    encoding: KeyEncoding = "PKCS8"
+    keeps_key: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def certificate_digest(self) -> str:
@@ -92,8 +105,12 @@ class Wanted:
 
     @property
     def contents_digest(self) -> str:
-        """Changes when other files are wanted beside the certificate."""
-        return _digest(sorted(self.files.items()))
+        """Changes when the Secret has to be written otherwise, around the same certificate and key."""
+        files = sorted(self.files.items())
+        # What is said by few is hashed only where it is said: the digest of all others stays what it was before.
+        encoding = "" if self.encoding == "PKCS8" else self.encoding
+        more = (encoding, sorted(self.labels.items()), sorted(self.annotations.items()))
+        return _digest((files, more) if any(more) else files)
 
     def normalized_names(self) -> frozenset[NormalizedName]:
         """All names that the leaf has to carry, no more and no fewer.
@@ -118,6 +135,7 @@ class SecretView:
         controller: uid of the owner that controls it; "" if none does.
         labels: Its labels.
         annotations: Its annotations.
+        posted: Whether fields of it are ours by a POST still, not by an apply.
     """
 
     uid: str
@@ -125,6 +143,7 @@ class SecretView:
     controller: str
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
+    posted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +237,11 @@ def _earliest_renewal(not_before: datetime, not_after: datetime, backdate: timed
     return issued + max(timedelta(seconds=1), min(_SHORTEST_USE, half - timedelta(microseconds=half.microseconds)))
 
 
+def without_ours(keys: Mapping[str, str]) -> dict[str, str]:
+    """Labels or annotations that a user may set; the schema says the same, but an object may be older than it."""
+    return {key: value for key, value in keys.items() if not _OWN_KEYS.fullmatch(key)}
+
+
 def marked_revision(secret: SecretView) -> int:
     """How many certificates were issued into a Secret, by its annotation; 0 if that says nothing usable."""
     marked = secret.annotations.get(REVISION, "")
@@ -250,15 +274,18 @@ def _credential_broken(now: Situation) -> Violation | None:
 
 def _authority_changed(now: Situation) -> Violation | None:
     root = now.wanted.authority.root
-    if not isinstance(now.credential, Credential) or root is None:
-        return None
-    path = (now.credential.leaf.certificate, *now.credential.chain, root)
-    if all(_signed_by(child, parent) for child, parent in pairwise(path)):
+    if not isinstance(now.credential, Credential) or root is None or issued_under(now.credential, root):
         return None
     return Violation(
         Reason.AUTHORITY_CHANGED,
         f'the certificate was not signed under the current root of CertificateAuthority "{now.wanted.authority.name}"',
     )
+
+
+def issued_under(credential: Credential, root: x509.Certificate) -> bool:
+    """Whether the certificate and its chain lead to this root, signature by signature."""
+    path = (credential.leaf.certificate, *credential.chain, root)
+    return all(_signed_by(child, parent) for child, parent in pairwise(path))
 
 
 def _signed_by(child: x509.Certificate, parent: x509.Certificate) -> bool:
@@ -309,7 +336,13 @@ def _contents_differ(now: Situation) -> Violation | None:
             return Violation(Reason.CONTENTS_DIFFER, f"the Secret needs another {', '.join(sorted(differing))}")
     if now.secret is None or now.secret.annotations.get(CONTENTS_DIGEST) == now.wanted.contents_digest:
         return None
-    return Violation(Reason.CONTENTS_DIFFER, "the files beside the certificate are of an earlier time")
+    return Violation(Reason.CONTENTS_DIFFER, "what stands beside the certificate is of an earlier time")
+
+
+def _encoding_differs(now: Situation) -> Violation | None:
+    if now.contents is None or encoding_of(now.contents.data.get("tls.key", b"")) == now.wanted.encoding:
+        return None
+    return Violation(Reason.ENCODING_DIFFERS, f"tls.key is not encoded as {now.wanted.encoding}")
 
 
 def _labels_missing(now: Situation) -> Violation | None:
@@ -317,6 +350,16 @@ def _labels_missing(now: Situation) -> Violation | None:
     if now.secret is None or (now.secret.labels.get(name) == value and COMPONENT in now.secret.labels):
         return None
     return Violation(Reason.METADATA_DIFFERS, f"the Secret lacks the label {name}={value} or {COMPONENT}")
+
+
+def _template_differs(now: Situation) -> Violation | None:
+    if now.secret is None:
+        return None
+    pairs = ((now.wanted.labels, now.secret.labels), (now.wanted.annotations, now.secret.annotations))
+    differing = sorted({key for wanted, there in pairs for key in wanted if there.get(key) != wanted[key]})
+    if not differing:
+        return None
+    return Violation(Reason.METADATA_DIFFERS, f"the Secret needs {', '.join(differing)} as spec.secretTemplate has it")
 
 
 type Check = Callable[[Situation], Violation | None]
@@ -334,7 +377,7 @@ ISSUE_CHECKS: tuple[Check, ...] = (
 )
 """What makes a new certificate necessary."""
 
-REWRITE_CHECKS: tuple[Check, ...] = (_contents_differ, _labels_missing)
+REWRITE_CHECKS: tuple[Check, ...] = (_encoding_differs, _template_differs, _contents_differ, _labels_missing)
 """What makes a new Secret necessary, with the same certificate in it."""
 
 

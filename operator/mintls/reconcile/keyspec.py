@@ -1,6 +1,6 @@
 """From a ``privateKey`` of a spec to the key that is made."""
 
-from mintls.api.v1alpha1.keyspec import PrivateKey
+from mintls.api.v1alpha1.keyspec import ClientPrivateKey, PrivateKey
 from mintls.core.pki.keys import KeySpec
 
 _SIZES = {"ECDSA": (256, 384), "RSA": (2048, 3072, 4096), "Ed25519": (256,)}
@@ -22,3 +22,10 @@ def key_problem(private_key: PrivateKey) -> str:
         return ""
     right = " or ".join(str(size) for size in sizes)
     return f"privateKey: size {private_key.size} of {private_key.algorithm}: write {right}, or leave size out"
+
+
+def encoding_problem(private_key: ClientPrivateKey) -> str:
+    """Why the key cannot be written as it is wanted; "" if it can. As :func:`key_problem`."""
+    if private_key.encoding == "PKCS1" and private_key.algorithm == "Ed25519":
+        return "privateKey: encoding PKCS1 of Ed25519: there is no such form; write PKCS8, or leave encoding out"
+    return ""

@@ -47,6 +47,8 @@ class Reason(StrEnum):
     # --- why a Secret is written again with the same certificate ---
     CONTENTS_DIFFER = "ContentsDiffer"
     """A file beside the certificate (ca.crt, client-id, issuer, token-endpoint) is not as it should be."""
+    ENCODING_DIFFERS = "EncodingDiffers"
+    """The key is right, but it is not written as privateKey.encoding wants it."""
     METADATA_DIFFERS = "MetadataDiffers"
     """A label, annotation or owner reference of ours is missing from the Secret."""
 

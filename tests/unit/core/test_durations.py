@@ -1,12 +1,13 @@
 """Durations as Go spells them: a table from Go's documentation and habits, and the way back."""
 
 from datetime import timedelta
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mintls.core.durations import DurationError, parse_duration, spell_duration
+from mintls.core.durations import DurationError, parse_duration, parse_renew_before, spell_duration
 
 READ = [
     ("0", timedelta(0)),
@@ -106,3 +107,17 @@ def test_any_text_is_a_duration_or_refused_as_one(text: str) -> None:
     except DurationError:
         return
     assert duration >= timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [("33%", Fraction(33, 100)), ("1%", Fraction(1, 100)), ("99%", Fraction(99, 100)), ("90m", timedelta(minutes=90))],
+)
+def test_what_is_renewed_before_its_end_is_a_duration_or_a_share(text: str, read: timedelta | Fraction) -> None:
+    assert parse_renew_before(text) == read
+
+
+@pytest.mark.parametrize("text", ["", "0%", "100%", "033%", "33.3%", "33 %", "33", "%", "-1%", "1h1%", "٣%"])
+def test_and_nothing_else(text: str) -> None:
+    with pytest.raises(DurationError):
+        parse_renew_before(text)

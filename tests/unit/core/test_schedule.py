@@ -1,6 +1,7 @@
 """Renewal and retry times: examples a person can check, and properties for every lifetime."""
 
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -48,6 +49,15 @@ def test_by_default_a_certificate_is_renewed_a_third_of_its_life_before_the_end(
 
 def test_the_wanted_time_before_the_end_is_kept() -> None:
     assert HOUR <= _before_end(DAY, HOUR) <= HOUR + 6 * MINUTE + SECOND
+
+
+@pytest.mark.parametrize("percent", [1, 33, 50, 99])
+def test_a_share_is_of_the_lifetime_that_the_certificate_has(percent: int) -> None:
+    for lifetime in (DAY, HOUR):
+        exact = renewal_time(START, START + lifetime, lifetime * percent / 100, UID)
+        assert renewal_time(START, START + lifetime, Fraction(percent, 100), UID) == exact
+        backdated = renewal_time(START - HOUR, START + lifetime, Fraction(percent, 100), UID, backdate=HOUR)
+        assert backdated == exact
 
 
 @pytest.mark.parametrize("renew_before", [DAY, 2 * DAY, timedelta(0), -HOUR])

@@ -65,6 +65,7 @@ class TestTheCertificatesDigest:
         "change",
         [
             {"renew_before": timedelta(hours=1)},
+            {"encoding": "PKCS1", "keeps_key": True},
             {"files": {}},
             {"names": NAMES[::-1]},
             {"authority": replace(authority_view(), signs_until=NOW, bundle="x", problem="x", backdate=timedelta(0))},
@@ -97,6 +98,15 @@ class TestTheContentsDigest:
     def test_is_the_same_in_any_order_of_files(self) -> None:
         files = {"client-id": "shop:billing", "ca.crt": "roots"}
         assert wanted(files=files).contents_digest == wanted().contents_digest
+
+    def test_changes_with_whatever_else_is_written_beside_the_certificate(self) -> None:
+        others = [{"encoding": "PKCS1"}, {"labels": {"team": "blue"}}, {"annotations": {"team": "blue"}}]
+        digests = {wanted(**changes).contents_digest for changes in [{}, *others]}
+        assert len(digests) == 1 + len(others)
+
+    def test_is_the_same_in_every_process_and_every_version(self) -> None:
+        """Changing how it is computed writes every Secret of every installation again: do not, without need."""
+        assert wanted().contents_digest == "d5117dd00ce13f28cf07ea4da92ab669"
 
     def test_does_not_change_with_the_certificate(self) -> None:
         assert wanted(duration=timedelta(1), names=()).contents_digest == wanted().contents_digest

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
-from mintls.api.v1alpha1.keyspec import SIZE_RULES, PrivateKey
+from mintls.api.v1alpha1.keyspec import CLIENT_KEY_RULES, ClientPrivateKey
 from mintls.api.v1alpha1.meta import (
     AGE_COLUMN,
     MESSAGE_COLUMN,
@@ -22,6 +22,8 @@ from mintls.api.v1alpha1.meta import (
     Time,
 )
 from mintls.api.v1alpha1.rules import (
+    ANNOTATIONS,
+    LABELS,
     LIST_SET,
     OBJECT_NAME,
     SERVICE_NAME,
@@ -29,7 +31,9 @@ from mintls.api.v1alpha1.rules import (
     cel,
     duration_from,
     duration_meta,
+    duration_or_percentage_meta,
     durations_ordered,
+    percentage_from,
 )
 
 DNSName = Annotated[str, Meta(max_length=253, extra_json_schema=cel(SERVICE_NAME))]
@@ -41,7 +45,10 @@ _SPEC_RULES = cel(
         "duration",
         "renewBefore must be shorter than duration (24h if left out): it is how long before the end of a certificate "
         "the next one is made; leave it out for a third of duration",
-    )
+    ),
+    percentage_from(
+        "renewBefore", "duration", 10, "renewBefore must be at least 10s of duration (24h if left out): choose more"
+    ),
 )
 
 
@@ -50,6 +57,19 @@ _SECRET_NAME_STAYS = Rule(
     "cannot change: a credential would stay behind in the old Secret; "
     "make another ClientCertificate and delete this one",
 )
+
+
+class SecretTemplate(KubeStruct, frozen=True, kw_only=True):
+    """What the Secret carries beside what Mintls puts there."""
+
+    labels: Annotated[
+        dict[str, Annotated[str, Meta(max_length=63)]],
+        Meta(description="Labels, such as `team: blue`.", max_length=32, extra_json_schema=LABELS),
+    ] = msgspec.field(default_factory=dict)
+    annotations: Annotated[
+        dict[str, Annotated[str, Meta(max_length=4096)]],
+        Meta(description="Annotations, for programs that read them.", max_length=32, extra_json_schema=ANNOTATIONS),
+    ] = msgspec.field(default_factory=dict)
 
 
 class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
@@ -80,21 +100,33 @@ class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
     renew_before: (
         Annotated[
             str,
-            duration_meta(
-                "How long before the end of a certificate the next one is made. Left out, a third of `duration`. "
-                "Renewals are moved forward by up to a tenth of it, so that many certificates do not renew at once.",
+            duration_or_percentage_meta(
+                "How long before the end of a certificate the next one is made: in hours, minutes and seconds, such as "
+                "`8h` or `1h30m`, or a percentage of the time that the certificate has when it is issued, such as "
+                "`33%`; if its authority ends sooner, that is less than `duration`. Left out, a third of it. Renewals "
+                "are moved forward by up to a tenth of it, so that many certificates do not renew at once.",
                 duration_from("10s", "must be at least 10s"),
             ),
         ]
         | None
     ) = None
     private_key: Annotated[
-        PrivateKey,
+        ClientPrivateKey,
         Meta(
-            description="The key, which is new with each certificate and never leaves the Secret.",
-            extra_json_schema=SIZE_RULES,
+            description="The key, which never leaves the Secret.",
+            extra_json_schema=CLIENT_KEY_RULES,
         ),
-    ] = PrivateKey()
+    ] = ClientPrivateKey()
+    secret_template: (
+        Annotated[
+            SecretTemplate,
+            Meta(
+                description="Labels and annotations of the Secret. What is taken out here is taken off the Secret; "
+                "those that others put there stay."
+            ),
+        ]
+        | None
+    ) = None
     dns_names: Annotated[
         tuple[DNSName, ...],
         Meta(
@@ -118,6 +150,13 @@ class ClientCertificateStatus(KubeStruct, frozen=True, kw_only=True):
     thumbprint: Annotated[
         str,
         Meta(description="SHA-256 thumbprint in base64url, as in `cnf` of tokens (`x5t#S256`, RFC 8705 section 3.1)."),
+    ] = ""
+    key_fingerprint: Annotated[
+        str,
+        Meta(
+            description="SHA-256 of the certificate's public key (SubjectPublicKeyInfo) in hexadecimal: "
+            "what to pin where `rotationPolicy` is `Never`."
+        ),
     ] = ""
     revision: Annotated[int, Meta(description="How many certificates were issued for this object.", ge=0)] = 0
     secret_resource_version: Annotated[

@@ -79,6 +79,31 @@ def duration_meta(description: str, *more: Rule) -> Meta:
     )
 
 
+PERCENTAGE = "[1-9][0-9]?%"
+
+_DURATION_OR_PERCENTAGE = Rule(
+    f"{_is_duration('self')} || {matches(PERCENTAGE)}",
+    "must be a duration in hours, minutes and seconds, such as 8h or 1h30m, "
+    "or a whole percentage from 1% to 99%, such as 33%",
+)
+
+
+def duration_or_percentage_meta(description: str, *more: Rule) -> Meta:
+    """Schema of a duration or a share of one, kept as the user wrote it; ``more`` are further rules for it."""
+    return Meta(description=description, max_length=32, extra_json_schema=cel(_DURATION_OR_PERCENTAGE, *more))
+
+
+def percentage_from(share: str, whole: str, shortest: int, message: str) -> Rule:
+    """A percentage of a duration below the value, both by their paths, is ``shortest`` seconds or longer.
+
+    Silent while one of them is absent, ``share`` is no percentage or ``whole`` is no duration.
+    """
+    paths = f"self.{share}", f"self.{whole}"
+    known = " && ".join([*map(_has, paths), matches(PERCENTAGE, paths[0]), _is_duration(paths[1])])
+    seconds = f"duration({paths[1]}).getSeconds() * int({paths[0]}.replace('%', ''))"
+    return Rule(f"!({known}) || {seconds} >= {shortest * 100}", message, share)
+
+
 def duration_from(shortest: str, message: str) -> Rule:
     """A duration is ``shortest`` or longer. Silent about what is no duration: that has a rule of its own."""
     return Rule(f"!({_is_duration('self')}) || duration(self) >= duration('{shortest}')", message)
@@ -209,6 +234,27 @@ X5C = Rule(
     "must be a certificate in DER as base64 (RFC 7517 section 4.7): a PEM certificate without its first and last line, "
     "on one line",
 )
+
+# -- Labels and annotations ------------------------------------------------------------------------------------------
+
+# Kubernetes documentation, "Labels and Selectors", "Syntax and character set".
+_LABEL_NAME = "[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_LABEL_KEY = f"({_OBJECT_LABEL}([.]{_OBJECT_LABEL})*/)?{_LABEL_NAME}"
+_KEYS = Rule(
+    f"self.all(key, {matches(_LABEL_KEY, 'key')} && key.indexOf('/') <= 253)",
+    "a key must be a name of up to 63 letters, digits, -, _ and ., with or without a DNS prefix in lower case and /, "
+    "such as team or example.com/team",
+)
+_VALUES = Rule(
+    f"self.all(key, {matches(f'({_LABEL_NAME})?', 'self[key]')})",
+    "the value of a label must be letters, digits, -, _ and . with a letter or digit at both ends, such as blue",
+)
+_OURS = Rule(
+    r"""!self.exists(key, key == 'app.kubernetes.io/managed-by' || key.matches(r"^([^/]*[.])?mintls[.]dev/"))""",
+    "app.kubernetes.io/managed-by and keys of mintls.dev/ are how Mintls knows its own Secrets: choose another key",
+)
+LABELS: dict[str, Any] = cel(_KEYS, _VALUES, _OURS)
+ANNOTATIONS: dict[str, Any] = cel(_KEYS, _OURS)
 
 # -- Distinguished names ---------------------------------------------------------------------------------------------
 

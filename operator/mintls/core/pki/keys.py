@@ -1,6 +1,7 @@
 """Key material: encoded, decoded, described and compared. Generation needs entropy and is done outside of the core."""
 
 import hashlib
+import re
 from typing import Literal
 
 import msgspec
@@ -14,11 +15,13 @@ from mintls.core.pki.errors import InvalidKey
 
 __all__ = [
     "InvalidKey",
+    "KeyEncoding",
     "KeySpec",
     "PrivateKey",
     "PublicKey",
     "describe",
     "encode_private_key",
+    "encoding_of",
     "key_fingerprint",
     "key_fits",
     "load_private_key",
@@ -44,11 +47,39 @@ class KeySpec(msgspec.Struct, frozen=True):
     size: int = 256
 
 
-def encode_private_key(key: PrivateKey) -> bytes:
-    """PKCS #8 in PEM (RFC 7468 section 10), unencrypted: what ``tls.key`` of a Secret holds."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+type KeyEncoding = Literal["PKCS8", "PKCS1"]
+"""How a private key is written in PEM: PKCS #8 for any kind, or the form of its own kind, which older programs read:
+PKCS #1 for RSA (RFC 8017 appendix A.1.2), SEC 1 for ECDSA (RFC 5915). Ed25519 has no form of its own (RFC 8410)."""
+
+_LABEL = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----")
+_ENCODING_OF_LABEL: dict[bytes, KeyEncoding] = {
+    b"PRIVATE KEY": "PKCS8",
+    b"RSA PRIVATE KEY": "PKCS1",
+    b"EC PRIVATE KEY": "PKCS1",
+}
+
+
+def encode_private_key(key: PrivateKey, encoding: KeyEncoding = "PKCS8") -> bytes:
+    """A private key in PEM, unencrypted: what ``tls.key`` of a Secret holds.
+
+    Args:
+        key: The key.
+        encoding: PKCS #8 (RFC 7468 section 10), or the form of its own kind.
+
+    Raises:
+        InvalidKey: PKCS1 is asked for, and the key is Ed25519.
+    """
+    if encoding == "PKCS1" and isinstance(key, ed25519.Ed25519PrivateKey):
+        raise InvalidKey("an Ed25519 key has no PKCS1 encoding; use PKCS8")
+    # OpenSSL's "traditional" format is PKCS #1 for RSA and SEC 1 for ECDSA.
+    formats = {"PKCS8": serialization.PrivateFormat.PKCS8, "PKCS1": serialization.PrivateFormat.TraditionalOpenSSL}
+    return key.private_bytes(serialization.Encoding.PEM, formats[encoding], serialization.NoEncryption())
+
+
+def encoding_of(pem: bytes) -> KeyEncoding | None:
+    """How the first private key of a PEM file is encoded, by its label (RFC 7468 section 2); None for no such label."""
+    label = _LABEL.search(pem)
+    return _ENCODING_OF_LABEL.get(label.group(1)) if label else None
 
 
 def load_private_key(pem: bytes) -> PrivateKey:

@@ -93,7 +93,7 @@ def _conclude_written(seen: Observed, decision: Issue | Rewrite, written: Writte
     issued = isinstance(decision, Issue)
     validity = validity_of(written.leaf, decision.wanted, seen.certificate.metadata.uid)
     status = _good_status(seen, written.leaf, validity, written.resource_version, decision.revision)
-    done = "issued a certificate" if issued else "wrote the Secret again with the same certificate"
+    done = _deed(decision)
     announcement = Announcement(
         warning=False,
         reason=Reason.ISSUED if issued else Reason.SECRET_REPAIRED,
@@ -101,6 +101,12 @@ def _conclude_written(seen: Observed, decision: Issue | Rewrite, written: Writte
         f"serial {written.leaf.serial:x}, valid until {_time(validity.not_after)}",
     )
     return Conclusion(status, validity.renewal_time, announcement)
+
+
+def _deed(done: Issue | Rewrite) -> str:
+    if isinstance(done, Rewrite):
+        return "wrote the Secret again with the same certificate"
+    return "issued a certificate for the same key" if done.kept_key is not None else "issued a certificate"
 
 
 def _conclude_kept(seen: Observed, kept: Keep) -> Conclusion:
@@ -135,6 +141,7 @@ def _good_status(
         not_after=validity.not_after,
         renewal_time=validity.renewal_time,
         thumbprint=leaf.thumbprint,
+        key_fingerprint=leaf.spki_sha256.hex(),
         revision=revision,
         secret_resource_version=version,
     )

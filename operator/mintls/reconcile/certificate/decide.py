@@ -2,8 +2,11 @@
 
 from datetime import datetime
 
-from mintls.core.durations import parse_duration
+from mintls.api.v1alpha1.clientcertificate import SecretTemplate
+from mintls.core.durations import parse_duration, parse_renew_before
 from mintls.core.pki.credential import Credential
+from mintls.core.pki.errors import InvalidKey
+from mintls.core.pki.keys import PrivateKey, key_fingerprint, key_fits, load_private_key
 from mintls.reconcile import policy
 from mintls.reconcile.certificate.obstacles import first_obstacle, is_ours
 from mintls.reconcile.certificate.values import Blocked, Decision, Issue, Keep, Observed, Postponed, Rewrite
@@ -15,10 +18,12 @@ from mintls.reconcile.credential import (
     Violation,
     Wanted,
     first_violation,
+    issued_under,
     leaf_validity,
     marked_revision,
     situation,
     validity,
+    without_ours,
 )
 from mintls.reconcile.keyspec import key_spec
 from mintls.reconcile.reasons import Reason
@@ -28,17 +33,20 @@ def must_read(seen: Observed) -> bool:
     """Whether the Secret's data has to be read before ``decide``.
 
     It does not while the Secret is the very version that was found whole and has what is wanted. So a restart with
-    10,000 current Secrets reads none of them. Somebody else's Secret has to be asked for each time: it may carry no
-    label of ours, and then no watch tells that it is gone.
+    10,000 current Secrets reads none of them; a renewal reads its Secret only to keep the key. Somebody else's Secret
+    has to be asked for each time: it may carry no label of ours, and then no watch tells that it is gone.
     """
     if seen.secret is None:
         return False
     if not is_ours(seen) or seen.secret.resource_version != seen.whole_version:
         return True
     wanted = wanted_credential(seen)
-    if isinstance(wanted, Wanted) and _remembered(seen, wanted) is None:
+    if isinstance(wanted, Blocked):
+        return False
+    there = _situation(seen, wanted)
+    if _remembered(seen, wanted) is None or first_violation(REWRITE_CHECKS, there) is not None:
         return True
-    return isinstance(wanted, Wanted) and first_violation(REWRITE_CHECKS, _situation(seen, wanted)) is not None
+    return wanted.keeps_key and first_violation(ISSUE_CHECKS, there) is not None and _postponed_until(seen) is None
 
 
 def decide(seen: Observed) -> Decision:
@@ -55,11 +63,10 @@ def decide(seen: Observed) -> Decision:
     violation = issue or rewrite
     if violation is None:
         return _keep(seen, wanted, there)
-    current = there.validity if violation.reason == Reason.RENEWAL_DUE else None
     until = _postponed_until(seen)
     if until:
-        return Postponed(until, violation, current)
-    return _issue(seen, wanted, violation, current) if issue else _rewrite(seen, wanted, there, violation)
+        return Postponed(until, violation, _still_good(there, violation))
+    return _issue(seen, wanted, there, violation) if issue else _rewrite(seen, wanted, there, violation)
 
 
 def wanted_credential(seen: Observed) -> Wanted | Blocked:
@@ -70,6 +77,7 @@ def wanted_credential(seen: Observed) -> Wanted | Blocked:
     registration, authority, spec = seen.registration, seen.authority, seen.certificate.spec
     if registration is None or authority is None:
         raise AssertionError("first_obstacle lets neither pass")
+    template = spec.secret_template or SecretTemplate()
     subject, names = policy.leaf_names(registration, spec.dns_names, seen.installation)
     return Wanted(
         subject=subject,
@@ -77,7 +85,7 @@ def wanted_credential(seen: Observed) -> Wanted | Blocked:
         usage="client",
         key=key_spec(spec.private_key),
         duration=parse_duration(spec.duration),
-        renew_before=parse_duration(spec.renew_before) if spec.renew_before else None,
+        renew_before=parse_renew_before(spec.renew_before) if spec.renew_before else None,
         files={
             "ca.crt": authority.bundle,
             "client-id": registration.client_id,
@@ -85,6 +93,10 @@ def wanted_credential(seen: Observed) -> Wanted | Blocked:
             "token-endpoint": seen.installation.token_endpoint,
         },
         authority=authority,
+        encoding=spec.private_key.encoding,
+        keeps_key=spec.private_key.rotation_policy == "Never",
+        labels=without_ours(template.labels),
+        annotations=without_ours(template.annotations),
     )
 
 
@@ -116,13 +128,49 @@ def _postponed_until(seen: Observed) -> datetime | None:
     return None if status.last_failure_time and seen.now < status.last_failure_time else until
 
 
-def _issue(seen: Observed, wanted: Wanted, violation: Violation, current: Validity | None) -> Decision:
+def _issue(seen: Observed, wanted: Wanted, there: Situation, violation: Violation) -> Decision:
+    current = _still_good(there, violation)
     if wanted.authority.problem:
         name, problem = wanted.authority.name, wanted.authority.problem
         message = f'{violation.message}; CertificateAuthority "{name}" cannot sign: {problem}'
         return Blocked(Violation(Reason.AUTHORITY_NOT_READY, message), stalled=False, current=current)
     not_before, not_after = leaf_validity(wanted, seen.now)
-    return Issue(violation, wanted, not_before, not_after, _revision(seen) + 1, seen.secret, current)
+    kept_key = _kept_key(seen, wanted, there) if wanted.keeps_key else None
+    return Issue(violation, wanted, not_before, not_after, _revision(seen) + 1, seen.secret, current, kept_key)
+
+
+def _still_good(there: Situation, violation: Violation) -> Validity | None:
+    """Of the certificate that is there, when only its renewal is due."""
+    return there.validity if violation.reason == Reason.RENEWAL_DUE else None
+
+
+def _kept_key(seen: Observed, wanted: Wanted, there: Situation) -> PrivateKey | None:
+    """The key in the Secret, if it is of the wanted kind and known to be the client's.
+
+    Who may write a Secret, and no more, must not come to a certificate of the client by putting a key of his own there.
+    """
+    if seen.secret is None:
+        return None
+    if seen.contents is None:
+        raise ValueError("the Secret has to be read before its key is kept")
+    try:
+        key = load_private_key(seen.contents.data.get("tls.key", b""))
+    except InvalidKey:
+        return None
+    return key if key_fits(key, wanted.key) and _is_known(seen, wanted, there, key) else None
+
+
+def _is_known(seen: Observed, wanted: Wanted, there: Situation, key: PrivateKey) -> bool:
+    """A key is the client's by the status, or by a certificate of this authority for it with exactly its names.
+
+    The latter is how it is known when the operator was killed before it wrote the status, and after a status was lost.
+    """
+    if key_fingerprint(key.public_key()) == seen.certificate.status.key_fingerprint:
+        return True
+    root = wanted.authority.root
+    if not isinstance(there.credential, Credential) or root is None:
+        return False
+    return there.credential.leaf.names == wanted.normalized_names() and issued_under(there.credential, root)
 
 
 def _revision(seen: Observed) -> int:

@@ -1,10 +1,10 @@
 """What keeps a ClientCertificate from having a certificate: an ordered chain of checks named after the obstacle."""
 
-from mintls.core.durations import DurationError, parse_duration, spell_duration
+from mintls.core.durations import DurationError, parse_duration, parse_renew_before, spell_duration
 from mintls.reconcile import policy
 from mintls.reconcile.certificate.values import Blocked, Observed
 from mintls.reconcile.credential import Violation
-from mintls.reconcile.keyspec import key_problem
+from mintls.reconcile.keyspec import encoding_problem, key_problem
 from mintls.reconcile.reasons import Reason
 
 
@@ -52,10 +52,10 @@ def _spec_unreadable(seen: Observed) -> Blocked | None:
     spec = seen.certificate.spec
     try:
         parse_duration(spec.duration)
-        parse_duration(spec.renew_before or spec.duration)
+        parse_renew_before(spec.renew_before or spec.duration)
     except DurationError as invalid:
         return _stall(Reason.INVALID_SPEC, f"spec.duration or spec.renewBefore: {invalid}")
-    problem = key_problem(spec.private_key)
+    problem = key_problem(spec.private_key) or encoding_problem(spec.private_key)
     return _stall(Reason.INVALID_SPEC, f"spec.{problem}") if problem else None
 
 

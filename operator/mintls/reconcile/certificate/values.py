@@ -1,6 +1,6 @@
 """What is observed of a ClientCertificate, what can be decided, and what can come of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from mintls.api.v1alpha1.clientcertificate import ClientCertificate, ClientCertificateStatus
@@ -8,6 +8,7 @@ from mintls.core.oauth.claims import Contest
 from mintls.core.oauth.registration import Registration
 from mintls.core.pki.certificate import CertificateFacts
 from mintls.core.pki.credential import Credential
+from mintls.core.pki.keys import PrivateKey
 from mintls.reconcile.announcement import Announcement
 from mintls.reconcile.credential import AuthorityView, Contents, SecretView, Validity, Violation, Wanted
 from mintls.reconcile.installation import Installation
@@ -76,7 +77,7 @@ class Postponed:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """Make a key and a certificate, and write the Secret.
+    """Make a certificate, for a new key or the one that is there, and write the Secret.
 
     Attributes:
         violation: Why.
@@ -86,6 +87,7 @@ class Issue:
         revision: How many certificates were issued for the object, this one included.
         secret: The Secret to replace; ``None`` to create it.
         current: Validity of the certificate that is replaced, if it is still good.
+        kept_key: The key to issue it for; ``None`` to make a new one.
     """
 
     violation: Violation
@@ -95,6 +97,7 @@ class Issue:
     revision: int
     secret: SecretView | None
     current: Validity | None
+    kept_key: PrivateKey | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from mintls.core.pki.keys import (
     PrivateKey,
     describe,
     encode_private_key,
+    encoding_of,
     key_fingerprint,
     key_fits,
     load_private_key,
@@ -35,6 +36,33 @@ def test_a_key_survives_its_encoding_and_is_described(key: PrivateKey, spec: Key
     loaded = load_private_key(pem)
     assert loaded.public_key() == key.public_key()
     assert describe(loaded.public_key()) == spec
+
+
+@pytest.mark.parametrize(
+    ("name", "label"), [("P-256", "EC PRIVATE KEY"), ("P-384", "EC PRIVATE KEY"), ("RSA-2048", "RSA PRIVATE KEY")]
+)
+def test_a_key_survives_the_form_of_its_own_kind(name: str, label: str) -> None:
+    key, _ = KEYS[name]
+    pem = encode_private_key(key, "PKCS1")
+    assert pem.startswith(f"-----BEGIN {label}-----\n".encode())
+    assert load_private_key(pem).public_key() == key.public_key()
+    assert (encoding_of(pem), encoding_of(encode_private_key(key))) == ("PKCS1", "PKCS8")
+
+
+def test_ed25519_has_no_form_of_its_own() -> None:
+    with pytest.raises(InvalidKey, match="use PKCS8"):
+        encode_private_key(KEYS["Ed25519"][0], "PKCS1")
+
+
+@pytest.mark.parametrize("pem", [b"", b"x", b"-----BEGIN CERTIFICATE-----", b"-----BEGIN OPENSSH PRIVATE KEY-----"])
+def test_what_is_no_key_has_no_encoding(pem: bytes) -> None:
+    assert encoding_of(pem) is None
+
+
+def test_parameters_before_a_key_do_not_hide_how_it_is_encoded() -> None:
+    """As ``openssl ecparam -genkey`` writes it."""
+    pem = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+    assert encoding_of(pem + encode_private_key(KEYS["P-256"][0], "PKCS1")) == "PKCS1"
 
 
 @pytest.mark.parametrize(("key", "spec"), KEYS.values(), ids=KEYS)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from builders.credentials import Life
 from builders.objects import authority_view, certificate, default_authority, registration, with_status
 from mintls.api.v1alpha1.clientcertificate import ClientCertificateStatus
 from mintls.core.pki.credential import check_credential
+from mintls.core.pki.keys import encode_private_key, encoding_of, key_fingerprint, load_private_key
 from mintls.reconcile.certificate.decide import decide, must_read, wanted_credential
 from mintls.reconcile.certificate.values import Blocked, Keep
 from mintls.reconcile.credential import CERTIFICATE_DIGEST, CONTENTS_DIGEST, REVISION, Violation, Wanted
@@ -30,6 +32,9 @@ KEYS: tuple[dict[str, Any], ...] = (
     {"algorithm": "ECDSA", "size": 384},
     {"algorithm": "Ed25519"},
     {"algorithm": "RSA", "size": 2048},
+    {"rotationPolicy": "Never"},
+    {"rotationPolicy": "Never", "encoding": "PKCS1"},
+    {"algorithm": "RSA", "encoding": "PKCS1"},
 )
 SUBJECTS: tuple[dict[str, str] | None, ...] = (
     None,
@@ -70,6 +75,13 @@ def annotate(**changes: str) -> Callable[[Life], object]:
 
 def status(**changes: Any) -> Callable[[Life], object]:
     return lambda life: setattr(life, "item", with_status(life.item, msgspec.structs.replace(life.status, **changes)))
+
+
+def reencode(life: Life) -> None:
+    if encoding_of(life.secret.data.get("tls.key", b"")) == "PKCS8":
+        key = load_private_key(life.secret.data["tls.key"])
+        if not isinstance(key, Ed25519PrivateKey):
+            life.secret.edit(tls__key=encode_private_key(key, "PKCS1"))
 
 
 def another_root(life: Life) -> None:
@@ -120,8 +132,17 @@ HARMS = (
     Step("restart", Life.restart),
     Step("duration 2h", lambda life: life.edit_spec(duration="2h")),
     Step("renewBefore 1h", lambda life: life.edit_spec(duration="3h", renewBefore="1h")),
+    Step("renewBefore 40%", lambda life: life.edit_spec(renewBefore="40%")),
     Step("a DNS name", lambda life: life.edit_spec(dnsNames=["a.shop.svc", "A.shop.SVC", "b.shop.svc.cluster.local"])),
     Step("another key", lambda life: life.edit_spec(privateKey={"algorithm": "Ed25519"})),
+    Step("keys stay", lambda life: life.edit_spec(privateKey={"rotationPolicy": "Never"})),
+    Step("older encoding", lambda life: life.edit_spec(privateKey={"encoding": "PKCS1"})),
+    Step("key written otherwise", reencode),
+    Step("another fingerprint", status(key_fingerprint="0" * 64)),
+    Step("a template", lambda life: life.edit_spec(secretTemplate={"labels": {"team": "blue", "tier": "one"}})),
+    Step("less of a template", lambda life: life.edit_spec(secretTemplate={"labels": {"team": "red"}})),
+    Step("no template", lambda life: life.edit_spec(secretTemplate=None)),
+    Step("annotated by template", lambda life: life.edit_spec(secretTemplate={"annotations": {"note": "x"}})),
     Step("another root", another_root),
     Step("another client", another_client),
 )
@@ -154,12 +175,15 @@ def check_it_is_as_it_should_be(life: Life) -> None:
     credential = check_credential(life.secret.data["tls.crt"], life.secret.data["tls.key"])
     assert credential.leaf.names == wanted.normalized_names()
     assert credential.key == wanted.key
+    assert encoding_of(life.secret.data["tls.key"]) == wanted.encoding
     assert credential.leaf.not_before <= now < credential.leaf.not_after
     assert credential.leaf.certificate.issuer == life.authority.intermediate.subject
     assert {name: life.secret.data[name].decode() for name in wanted.files} == wanted.files
     view = life.secret.view
     assert view is not None
     assert view.annotations[CERTIFICATE_DIGEST] == wanted.certificate_digest
+    assert wanted.labels.items() <= view.labels.items()
+    assert wanted.annotations.items() <= view.annotations.items()
     assert life.ready()
     assert (life.status.serial_number, life.status.not_after) == (
         f"{credential.leaf.serial:x}",
@@ -234,6 +258,35 @@ def test_killed_after_the_secret_was_written_it_ends_as_if_it_had_not_been(harm:
     check_it_is_as_it_should_be(one)
 
 
+KEEPS_NO_KEY = {
+    *("deleted", "no key", "another's key", "a stranger's credential", "an expired credential", "other names"),
+    *("another key", "older encoding", "another fingerprint"),
+}
+"""What takes the key away, brings or asks for another one, or makes the status tell a lie about it."""
+
+
+@QUICK
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.sampled_from([step for step in HARMS if step.name not in KEEPS_NO_KEY]),
+            st.floats(min_value=0, max_value=40).map(wait),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_a_key_that_never_rotates_is_there_after_whatever_leaves_it_in_the_secret(steps: list[Step]) -> None:
+    life = life_of({"rotationPolicy": "Never"}, None)
+    life.look()
+    before = load_private_key(life.secret.data["tls.key"])
+    for step in steps:
+        step.do(life)
+        settle_after_any_failure(life)
+    after = load_private_key(life.secret.data["tls.key"])
+    assert key_fingerprint(after.public_key()) == key_fingerprint(before.public_key())
+
+
 @QUICK
 @given(
     file=st.sampled_from(["tls.crt", "tls.key", "ca.crt"]),
@@ -276,7 +329,7 @@ def test_somebody_elses_secret_is_never_written(version: int, files: dict[str, b
 
 @settings(max_examples=12, deadline=None)
 @given(
-    renew_before=st.sampled_from([None, "10m", "20h"]),
+    renew_before=st.sampled_from([None, "10m", "20h", "50%"]),
     weather=st.lists(st.tuples(st.booleans(), st.sampled_from([1, 9, 26])), min_size=1, max_size=4),
     kills=st.sets(st.integers(0, 200), max_size=10),
 )

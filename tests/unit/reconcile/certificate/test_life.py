@@ -11,6 +11,7 @@ from builders.credentials import Life
 from builders.objects import after, authority_view, certificate, default_authority, registration
 from builders.pki import NOW, authority
 from mintls.core.pki.credential import check_credential
+from mintls.core.pki.keys import key_fingerprint, load_private_key
 from mintls.core.pki.names import SubjectKind, SubjectName, normalize
 from mintls.reconcile.certificate.conclude import conclude
 from mintls.reconcile.certificate.decide import decide, must_read
@@ -288,9 +289,15 @@ class TestRenewal:
         assert (made.secret.written, made.status.revision) == (1, 1)
         assert made.status.renewal_time == conclusion.look_again
 
+    def test_follows_a_percentage_of_the_time_that_the_certificate_has(self) -> None:
+        ends_soon = pki.authority(intermediate_not_after=after(hours=10))
+        made = issued({"renewBefore": "20%"}, authority=ends_soon, view=authority_view(ends_soon))
+        assert after(hours=7, minutes=47) < renewal_of(made) <= after(hours=8)
+
     @pytest.mark.parametrize(
         ("spec", "backdate"),
         [
+            ({"duration": "1m", "renewBefore": "99%"}, "1m"),
             ({"duration": "1m", "renewBefore": "59s"}, "1m"),
             ({"duration": "24h", "renewBefore": "23h59m59s"}, "1m"),
             ({"duration": "24h", "renewBefore": "23h59m"}, "1h"),
@@ -323,6 +330,180 @@ class TestRenewal:
             made.settle()
             looks += 1
         assert looks < 20
+
+
+NEVER = {"rotationPolicy": "Never"}
+
+
+def key_of(made: Life) -> str:
+    return key_fingerprint(load_private_key(made.secret.data["tls.key"]).public_key())
+
+
+class TestAKeyThatNeverRotates:
+    def never(self, **key: Any) -> Life:
+        return issued({"privateKey": {**NEVER, **key}})
+
+    def test_is_read_when_the_renewal_is_due_and_not_before(self) -> None:
+        made = self.never()
+        assert not must_read(made.observe())
+        made.now = renewal_of(made)
+        unread = replace(made.observe(), contents=None)
+        assert must_read(unread)
+        with pytest.raises(ValueError, match="has to be read before its key is kept"):
+            decide(unread)
+
+    def test_is_not_read_while_the_next_attempt_is_not_due(self) -> None:
+        made = self.never()
+        made.now = renewal_of(made)
+        made.refused = REFUSED
+        made.look()
+        assert isinstance(decide(made.observe()), Postponed)
+        assert not must_read(made.observe())
+
+    @pytest.mark.parametrize("encoding", ["PKCS8", "PKCS1"])
+    def test_is_kept_by_a_renewal_which_says_so(self, encoding: str) -> None:
+        made = self.never(encoding=encoding)
+        key, pem = key_of(made), made.secret.data["tls.key"]
+        made.now = renewal_of(made)
+        made.settle()
+        assert (made.status.revision, made.secret.written) == (2, 2)
+        assert made.secret.data["tls.key"] == pem
+        assert made.status.key_fingerprint == key
+        assert made.said[-1].message.startswith("issued a certificate for the same key into Secret")
+
+    def test_rotates_once_it_may(self) -> None:
+        made = self.never()
+        key = key_of(made)
+        made.edit_spec(privateKey={})
+        made.settle()
+        assert (made.status.revision, key_of(made)) == (1, key), "nothing to do before the renewal"
+        made.now = renewal_of(made)
+        made.settle()
+        assert key_of(made) != key
+        assert "same key" not in made.said[-1].message
+
+    def test_is_replaced_when_it_no_longer_fits(self) -> None:
+        made = self.never()
+        made.edit_spec(privateKey={**NEVER, "size": 384})
+        made.settle()
+        assert check_credential(made.secret.data["tls.crt"], made.secret.data["tls.key"]).key.size == 384
+
+    @pytest.mark.parametrize("harm", [{"tls__crt": b"scribble"}, {"tls__crt": None}])
+    def test_outlives_its_certificate(self, harm: dict[str, bytes | None]) -> None:
+        made = self.never()
+        key = key_of(made)
+        made.secret.edit(**harm)
+        made.settle()
+        assert (made.status.revision, key_of(made)) == (2, key)
+
+    @pytest.mark.parametrize("harm", [{"tls__key": b"scribble"}, {"tls__key": b""}])
+    def test_is_replaced_when_it_is_lost(self, harm: dict[str, bytes | None]) -> None:
+        made = self.never()
+        made.secret.edit(**harm)
+        made.settle()
+        assert made.ready()
+
+    @pytest.mark.parametrize("pair", ["key alone", "own authority", "another client of this authority"])
+    def test_is_not_taken_from_somebody_who_put_his_own_there(self, pair: str) -> None:
+        """Who may write Secrets, and no more, does not get a certificate of the client for a key that he has."""
+        made = self.never()
+        vault = pki.dns("vault.shop.svc")
+        leaf = {
+            "key alone": default_authority().client(),
+            "own authority": authority("default").client(),
+            "another client of this authority": default_authority().client(vault),
+        }[pair]
+        made.secret.edit(tls__key=leaf.tls_key, **({} if pair == "key alone" else {"tls__crt": leaf.tls_crt}))
+        made.settle()
+        assert made.ready()
+        assert key_of(made) != key_fingerprint(leaf.key.public_key())
+
+    def test_is_known_when_the_operator_was_killed_before_it_wrote_the_status(self) -> None:
+        made = life({"privateKey": NEVER})
+        made.look(killed=True)
+        key = key_of(made)
+        made.edit_spec(duration="12h")
+        made.settle()
+        assert (made.status.revision, key_of(made)) == (2, key)
+
+    def test_follows_a_new_root(self) -> None:
+        made = self.never()
+        key = key_of(made)
+        made.authority = authority("default")
+        made.view = authority_view(made.authority)
+        made.settle()
+        assert (made.status.revision, key_of(made)) == (2, key)
+
+
+class TestTheEncoding:
+    def test_is_changed_around_the_same_key_and_certificate(self) -> None:
+        made = issued()
+        crt, key = made.secret.data["tls.crt"], key_of(made)
+        made.edit_spec(privateKey={"encoding": "PKCS1"})
+        assert must_read(made.observe())
+        made.settle()
+        assert made.secret.data["tls.key"].startswith(b"-----BEGIN EC PRIVATE KEY-----")
+        assert (made.secret.data["tls.crt"], key_of(made)) == (crt, key)
+        assert (made.status.revision, made.secret.written) == (1, 2)
+        assert "because tls.key is not encoded as PKCS1" in made.said[-1].message
+
+    def test_of_an_object_older_than_the_schema_is_refused(self) -> None:
+        made = life({"privateKey": {"algorithm": "Ed25519", "encoding": "PKCS1"}})
+        made.look()
+        refused = made.condition("Stalled")
+        assert refused is not None
+        assert refused.message == (
+            "spec.privateKey: encoding PKCS1 of Ed25519: there is no such form; write PKCS8, or leave encoding out"
+        )
+
+
+TEAM = {"labels": {"team": "blue"}, "annotations": {"example.com/note": "mind this"}}
+
+
+class TestTheTemplateOfTheSecret:
+    def metadata(self, made: Life) -> dict[str, str]:
+        assert made.secret.view is not None
+        return {**made.secret.view.labels, **made.secret.view.annotations}
+
+    def test_is_on_the_secret_from_the_first(self) -> None:
+        made = issued({"secretTemplate": TEAM})
+        assert {"team": "blue", "example.com/note": "mind this"}.items() <= self.metadata(made).items()
+
+    def test_is_put_on_a_secret_that_is_there_and_taken_off_again(self) -> None:
+        made = issued()
+        crt = made.secret.data["tls.crt"]
+        made.secret.edit_metadata(labels={**self.labels(made), "foreign": "stays"})
+        made.edit_spec(secretTemplate=TEAM)
+        made.settle()
+        assert self.metadata(made)["team"] == "blue"
+        made.edit_spec(secretTemplate=None)
+        made.settle()
+        assert not {"team", "example.com/note"} & self.metadata(made).keys()
+        assert self.metadata(made)["foreign"] == "stays"
+        assert (made.secret.data["tls.crt"], made.status.revision, made.secret.written) == (crt, 1, 3)
+
+    def labels(self, made: Life) -> dict[str, str]:
+        assert made.secret.view is not None
+        return dict(made.secret.view.labels)
+
+    @pytest.mark.parametrize("labels", [{"team": "red"}, {}])
+    def test_is_put_right_when_somebody_changed_it(self, labels: dict[str, str]) -> None:
+        made = issued({"secretTemplate": TEAM})
+        made.secret.edit_metadata(labels={**self.labels(made), "team": "", **labels})
+        made.settle()
+        assert self.labels(made)["team"] == "blue"
+        assert "because the Secret needs team as spec.secretTemplate has it" in made.said[-1].message
+
+    def test_of_an_object_older_than_the_schema_does_not_touch_what_is_ours(self) -> None:
+        labels = {"app.kubernetes.io/managed-by": "me", "mintls.dev/component": "x", "a.mintls.dev/b": "x"}
+        annotations = {"mintls.dev/revision": "7"}
+        made = issued({"secretTemplate": {"labels": labels, "annotations": annotations}})
+        there = self.metadata(made)
+        assert there["app.kubernetes.io/managed-by"] == "mintls"
+        assert there["mintls.dev/component"] == "client-certificate"
+        assert there[REVISION] == "1"
+        assert "a.mintls.dev/b" not in there
+        assert isinstance(decide(made.observe()), Keep)
 
 
 class TestAnAuthorityThatCannotSign:
