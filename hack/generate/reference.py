@@ -109,7 +109,6 @@ _LIMITS: dict[str, Callable[[Any], str]] = {
     "maxLength": lambda value: f"at most {value} characters",
     "pattern": lambda value: f"matches `{value}`",
     "minItems": lambda value: f"at least {value} item{'' if value == 1 else 's'}",
-    "maxProperties": lambda value: f"at most {value} entries",
     "maxItems": lambda value: f"at most {value} items",
     "maxProperties": lambda value: f"at most {value} entries",
     "x-kubernetes-list-type": lambda value: "no item twice" if value == "set" else "",

@@ -179,9 +179,9 @@ CLIENTS = (
     ),
     client(
         "a claim's value too long",
-        too_long("spec.accessToken.claims.tenant", 1024),
+        too_long("spec.accessToken.claims.x", 1024),
         UNCHECKED,
-        accessToken={"claims": {"tenant": "a" * 1025}},
+        accessToken={"claims": {"x": "a" * 1025}},
     ),
     client(
         "too many claims",

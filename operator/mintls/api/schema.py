@@ -38,7 +38,6 @@ _ORDER = (
     "maxItems",
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
-    "maxProperties",
     "required",
     "properties",
     "maxProperties",
