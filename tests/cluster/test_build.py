@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from clusterlib import build
+from clusterlib import build, golang
 from clusterlib.build import Binaries, cache_key, link_flags, missing, module_version
 from clusterlib.errors import BuildError
 from clusterlib.golang import Go, find_go, is_new_enough
@@ -97,16 +97,24 @@ class TestWithPretendedPrograms:
         path = program("go", "echo go1.25.1")
         assert find_go(Silent()) == Go(path, "go1.25.1")
 
-    def test_an_old_go_is_passed_over_for_that_of_pypi(self, program: MakeProgram, cache: Path) -> None:
+    def test_an_old_go_is_passed_over_for_that_of_pypi(
+        self, program: MakeProgram, cache: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         program("go", "echo go1.19")
         newer = program("newgo", "echo go1.26.6")
-        program("uv", f'while [ "$1" != --target ]; do shift; done; mkdir -p "$2/go/bin"; cp {newer} "$2/go/bin/go"')
+        uv = program(
+            "uv", f'while [ "$1" != --target ]; do shift; done; mkdir -p "$2/go/bin"; cp {newer} "$2/go/bin/go"'
+        )
+        monkeypatch.setattr(golang, "UV", (str(uv),))
         found = find_go(Silent())
         assert found.version == "go1.26.6"
         assert found.program.is_relative_to(cache)
 
-    def test_without_any_go_the_error_says_what_to_do(self, program: MakeProgram) -> None:
-        program("uv", "echo no route to the registry >&2; exit 2")
+    def test_without_any_go_the_error_says_what_to_do(
+        self, program: MakeProgram, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        uv = program("uv", "echo no route to the registry >&2; exit 2")
+        monkeypatch.setattr(golang, "UV", (str(uv),))
         with pytest.raises(BuildError, match=r"(?s)no route to the registry.*Install Go 1\.25 or newer"):
             find_go(Silent())
 
