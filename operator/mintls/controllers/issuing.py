@@ -102,6 +102,7 @@ def secret_manifest(
         "labels": {**wanted.labels, MANAGED_BY[0]: MANAGED_BY[1], COMPONENT: component},
         "annotations": {
             **wanted.annotations,
+            **wanted.requests,
             CERTIFICATE_DIGEST: wanted.certificate_digest,
             CONTENTS_DIGEST: wanted.contents_digest,
             REVISION: str(revision),

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthClient
+from mintls.api.v1alpha1.meta import GROUP
 
 logger = logging.getLogger(__name__)
 
@@ -108,14 +109,20 @@ class ObjectStore[T: CustomResource]:
 
 
 def _worth_a_look(old: CustomResource, new: CustomResource) -> bool:
-    """Whether more than bookkeeping changed: the generation, the status (somebody else's hand), the identity."""
+    """Whether more than bookkeeping changed: generation, status (somebody else's hand), identity, our annotations."""
     a, b = old.metadata, new.metadata
     return (
         a.uid != b.uid
         or a.generation != b.generation
         or a.deletion_timestamp != b.deletion_timestamp
         or old.status != new.status
+        or _ours(a.annotations) != _ours(b.annotations)
     )
+
+
+def _ours(annotations: Mapping[str, str]) -> dict[str, str]:
+    """By which a person asks for something."""
+    return {name: value for name, value in annotations.items() if name.startswith(f"{GROUP}/")}
 
 
 def key_of(body: Mapping[str, Any]) -> ObjectKey:

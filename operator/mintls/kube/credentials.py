@@ -46,6 +46,10 @@ _READ_SECONDS = 30.0
 class Source(Protocol):
     """Where the configuration came from, able to read it again."""
 
+    @property
+    def namespace(self) -> str:
+        """The namespace that is meant where none is named; "" if the source names none."""
+
     async def load(self, configuration: Configuration, *, anew: bool) -> None:
         """Put server, CA, token and certificate files into the configuration; ``anew`` distrusts what is cached."""
 
@@ -54,9 +58,15 @@ class InCluster:
     """The service account mounted into the pod."""
 
     def __init__(self, token_file: str = SERVICE_TOKEN_FILENAME, ca_file: str = SERVICE_CERT_FILENAME) -> None:
+        self._namespace_file = Path(token_file).with_name("namespace")
         self._loader = InClusterConfigLoader(  # type: ignore[no-untyped-call] # the library is untyped
             token_filename=token_file, cert_filename=ca_file, try_refresh_token=False, environ=os.environ
         )
+
+    @property
+    def namespace(self) -> str:
+        """The pod's own."""
+        return self._namespace_file.read_text(encoding="utf-8").strip() if self._namespace_file.is_file() else ""
 
     async def load(self, configuration: Configuration, *, anew: bool) -> None:  # noqa: ARG002 - read from the file always
         """Read the token file: once per refresh, a few microseconds."""
@@ -70,6 +80,12 @@ class Kubeconfig:
         self._files = files
         self._context = context
         self._loader: KubeConfigLoader | None = None
+
+    @property
+    def namespace(self) -> str:
+        """The context's."""
+        context = self._loader.current_context["context"] if self._loader is not None else {}
+        return str(context.get("namespace") or "")
 
     async def load(self, configuration: Configuration, *, anew: bool) -> None:
         """Read everything the first time, afterwards what can change: token files, plugins, OIDC tokens."""
@@ -123,6 +139,11 @@ class Credentials:
     def server(self) -> str:
         """Base URL of the API server, without a slash at its end."""
         return str(self._configuration.host).rstrip("/")
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that is meant where none is named, as kubectl has it."""
+        return self._source.namespace or "default"
 
     @property
     def tls_files(self) -> TLSFiles:

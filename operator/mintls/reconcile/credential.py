@@ -81,6 +81,8 @@ class Wanted:
         labels: Labels of the Secret, beside ours.
         annotations: Annotations of the Secret, beside ours.
         keeps_key: Whether a new certificate is for the key that is there, if that is good.
+        requests: What somebody asked for by annotations, by their names. The Secret carries the same annotations: that
+            is how it is known that it answers them, also when nobody lived to write the status.
     """
 
     subject: SubjectName | None
@@ -95,6 +97,7 @@ class Wanted:
     keeps_key: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    requests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def certificate_digest(self) -> str:
@@ -329,6 +332,19 @@ def _renewal_due(now: Situation) -> Violation | None:
     return Violation(Reason.RENEWAL_DUE, f"the certificate ends at {_time(now.validity.not_after)}")
 
 
+def _renewal_requested(now: Situation) -> Violation | None:
+    unanswered = unanswered_requests(now.wanted, now.secret)
+    if not unanswered:
+        return None
+    return Violation(Reason.RENEWAL_REQUESTED, f"the annotation {' and '.join(sorted(unanswered))} asks for it")
+
+
+def unanswered_requests(wanted: Wanted, secret: SecretView | None) -> frozenset[str]:
+    """Names of the annotations whose request the Secret does not answer."""
+    answered = secret.annotations if secret is not None else {}
+    return frozenset(name for name, value in wanted.requests.items() if answered.get(name) != value)
+
+
 def _contents_differ(now: Situation) -> Violation | None:
     if now.contents is not None:
         differing = [name for name, text in now.wanted.files.items() if now.contents.data.get(name) != text.encode()]
@@ -374,6 +390,7 @@ ISSUE_CHECKS: tuple[Check, ...] = (
     _spec_changed,
     _expired,
     _renewal_due,
+    _renewal_requested,
 )
 """What makes a new certificate necessary."""
 

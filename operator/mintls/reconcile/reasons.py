@@ -43,6 +43,8 @@ class Reason(StrEnum):
     """The certificate has ended."""
     RENEWAL_DUE = "RenewalDue"
     """The renewal time has come."""
+    RENEWAL_REQUESTED = "RenewalRequested"
+    """Somebody asked for a new certificate or a new key by an annotation."""
 
     # --- why a Secret is written again with the same certificate ---
     CONTENTS_DIFFER = "ContentsDiffer"

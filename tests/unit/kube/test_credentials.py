@@ -69,6 +69,22 @@ async def test_the_service_account_of_a_pod_is_used(tmp_path: Path, monkeypatch:
     assert subject.ssl_context is not None
 
 
+async def test_the_namespace_is_the_contexts_or_the_pods_or_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = a_kubeconfig(tmp_path / "k")
+    assert (await load_credentials(str(file))).namespace == "default"
+    content = yaml.safe_load(file.read_text())
+    content["contexts"][1]["context"] = {**content["contexts"][1]["context"], "namespace": "shop"}
+    file.write_text(yaml.safe_dump(content))
+    assert (await load_credentials(str(file), "there")).namespace == "shop"
+    assert (await load_credentials(str(file))).namespace == "default"
+    token, ca = a_pod(tmp_path, monkeypatch)
+    monkeypatch.setattr(credentials, "InCluster", lambda: InCluster(str(token), str(ca)))
+    token.with_name("namespace").write_text("pods\n")
+    assert (await load_credentials()).namespace == "pods"
+
+
 async def test_a_rotated_service_account_token_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     token, ca = a_pod(tmp_path, monkeypatch)
     monkeypatch.setattr(credentials, "InCluster", lambda: InCluster(str(token), str(ca)))

@@ -36,6 +36,13 @@ from mintls.api.v1alpha1.rules import (
     percentage_from,
 )
 
+RENEW_REQUESTED = "mintls.dev/renew-requested-at"
+"""Annotation by which a person asks for a new certificate now; any value that differs from the last is a request."""
+REKEY_REQUESTED = "mintls.dev/rekey-requested-at"
+"""The same, and for a new key too where ``rotationPolicy`` is ``Never``."""
+
+_REQUEST_LENGTH = 64
+
 DNSName = Annotated[str, Meta(max_length=253, extra_json_schema=cel(SERVICE_NAME))]
 
 _SPEC_RULES = cel(
@@ -158,6 +165,16 @@ class ClientCertificateStatus(KubeStruct, frozen=True, kw_only=True):
             "what to pin where `rotationPolicy` is `Never`."
         ),
     ] = ""
+    observed_renew_request: Annotated[
+        str,
+        Meta(
+            description=f"The annotation `{RENEW_REQUESTED}` that this status speaks of: "
+            "once it is the object's, the renewal was done, or `Issuing` or `Ready` says why not."
+        ),
+    ] = ""
+    observed_rekey_request: Annotated[
+        str, Meta(description=f"The same for the annotation `{REKEY_REQUESTED}`, which asks for a new key, too.")
+    ] = ""
     revision: Annotated[int, Meta(description="How many certificates were issued for this object.", ge=0)] = 0
     secret_resource_version: Annotated[
         str,
@@ -213,3 +230,8 @@ class ClientCertificate(KubeStruct, frozen=True, kw_only=True):
             AGE_COLUMN,
         ),
     )
+
+
+def request_of(metadata: ObjectMeta, annotation: str) -> str:
+    """The value by which somebody asks for a renewal or a rekey; "" for nobody. No more than 64 characters count."""
+    return metadata.annotations.get(annotation, "")[:_REQUEST_LENGTH]

@@ -4,7 +4,12 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from mintls.api.v1alpha1.clientcertificate import ClientCertificateStatus
+from mintls.api.v1alpha1.clientcertificate import (
+    REKEY_REQUESTED,
+    RENEW_REQUESTED,
+    ClientCertificateStatus,
+    request_of,
+)
 from mintls.api.v1alpha1.meta import Condition
 from mintls.core.pki.certificate import CertificateFacts
 from mintls.core.schedule import backoff
@@ -135,6 +140,8 @@ def _good_status(
 ) -> ClientCertificateStatus:
     return ClientCertificateStatus(
         observed_generation=seen.certificate.metadata.generation,
+        observed_renew_request=request_of(seen.certificate.metadata, RENEW_REQUESTED),
+        observed_rekey_request=request_of(seen.certificate.metadata, REKEY_REQUESTED),
         conditions=_conditions(seen, _issued(seen, validity)),
         serial_number=f"{leaf.serial:x}",
         not_before=validity.not_before,
@@ -166,6 +173,8 @@ def _status(seen: Observed, findings: tuple[Finding, ...]) -> ClientCertificateS
     return msgspec.structs.replace(
         seen.certificate.status,
         observed_generation=seen.certificate.metadata.generation,
+        observed_renew_request=request_of(seen.certificate.metadata, RENEW_REQUESTED),
+        observed_rekey_request=request_of(seen.certificate.metadata, REKEY_REQUESTED),
         conditions=_conditions(seen, findings),
     )
 

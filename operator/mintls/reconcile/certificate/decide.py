@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from mintls.api.v1alpha1.clientcertificate import SecretTemplate
+from mintls.api.v1alpha1.clientcertificate import REKEY_REQUESTED, RENEW_REQUESTED, SecretTemplate, request_of
 from mintls.core.durations import parse_duration, parse_renew_before
 from mintls.core.pki.credential import Credential
 from mintls.core.pki.errors import InvalidKey
@@ -22,6 +22,7 @@ from mintls.reconcile.credential import (
     leaf_validity,
     marked_revision,
     situation,
+    unanswered_requests,
     validity,
     without_ours,
 )
@@ -97,7 +98,13 @@ def wanted_credential(seen: Observed) -> Wanted | Blocked:
         keeps_key=spec.private_key.rotation_policy == "Never",
         labels=without_ours(template.labels),
         annotations=without_ours(template.annotations),
+        requests=_requests(seen),
     )
+
+
+def _requests(seen: Observed) -> dict[str, str]:
+    values = {name: request_of(seen.certificate.metadata, name) for name in (RENEW_REQUESTED, REKEY_REQUESTED)}
+    return {name: value for name, value in values.items() if value}
 
 
 def _situation(seen: Observed, wanted: Wanted) -> Situation:
@@ -120,12 +127,19 @@ def _remembered(seen: Observed, wanted: Wanted) -> Validity | None:
 
 
 def _postponed_until(seen: Observed) -> datetime | None:
-    """A failed attempt of this same generation waits for its next one, unless the clock was set back since."""
+    """A failed attempt for the same generation and requests waits for its next one, unless the clock was set back."""
     status = seen.certificate.status
     until = status.next_attempt_time
-    if until is None or seen.now >= until or status.observed_generation != seen.certificate.metadata.generation:
+    if until is None or seen.now >= until or _asked_anew(seen):
         return None
     return None if status.last_failure_time and seen.now < status.last_failure_time else until
+
+
+def _asked_anew(seen: Observed) -> bool:
+    """Whether the status speaks of an earlier spec, or of earlier requests: somebody waits for this one."""
+    meta, status = seen.certificate.metadata, seen.certificate.status
+    observed = (status.observed_generation, status.observed_renew_request, status.observed_rekey_request)
+    return observed != (meta.generation, request_of(meta, RENEW_REQUESTED), request_of(meta, REKEY_REQUESTED))
 
 
 def _issue(seen: Observed, wanted: Wanted, there: Situation, violation: Violation) -> Decision:
@@ -135,13 +149,14 @@ def _issue(seen: Observed, wanted: Wanted, there: Situation, violation: Violatio
         message = f'{violation.message}; CertificateAuthority "{name}" cannot sign: {problem}'
         return Blocked(Violation(Reason.AUTHORITY_NOT_READY, message), stalled=False, current=current)
     not_before, not_after = leaf_validity(wanted, seen.now)
-    kept_key = _kept_key(seen, wanted, there) if wanted.keeps_key else None
+    rekey = REKEY_REQUESTED in unanswered_requests(wanted, seen.secret)
+    kept_key = _kept_key(seen, wanted, there) if wanted.keeps_key and not rekey else None
     return Issue(violation, wanted, not_before, not_after, _revision(seen) + 1, seen.secret, current, kept_key)
 
 
 def _still_good(there: Situation, violation: Violation) -> Validity | None:
-    """Of the certificate that is there, when only its renewal is due."""
-    return there.validity if violation.reason == Reason.RENEWAL_DUE else None
+    """Of the certificate that is there, when only its renewal is due or asked for."""
+    return there.validity if violation.reason in {Reason.RENEWAL_DUE, Reason.RENEWAL_REQUESTED} else None
 
 
 def _kept_key(seen: Observed, wanted: Wanted, there: Situation) -> PrivateKey | None:
