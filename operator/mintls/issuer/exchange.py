@@ -22,6 +22,7 @@ class Call:
         now: When it came (aware UTC); every check of it uses this one time.
         content_type: ``Content-Type``, ``None`` if there was none.
         authorization: ``Authorization``, ``None`` if there was none.
+        accept: ``Accept``, ``None`` if there was none.
         body: The body, whole. Not in the repr: it may hold a token.
         target: What the path names, such as a client id; "" if it names nothing.
         peer: Gives the certificate of the connection, ``None`` if there is none; raises ``InvalidClient`` if it cannot
@@ -32,6 +33,7 @@ class Call:
     now: datetime
     content_type: str | None
     authorization: str | None = field(repr=False)
+    accept: str | None
     body: bytes = field(repr=False)
     target: str
     peer: Callable[[], Peer | None]

@@ -159,6 +159,7 @@ class Front:
             now=trail.time,
             content_type=request.headers.get("Content-Type"),
             authorization=request.headers.get("Authorization"),
+            accept=_accept(request),
             body=body,
             target=unquote(request.match_info.get("target", "")),
             peer=lambda: self._peers.of(connection),
@@ -212,6 +213,11 @@ def probe_app(metrics: Metrics, missing: Callable[[], Iterable[str]]) -> web.App
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", show_metrics)
     return app
+
+
+def _accept(request: web.Request) -> str | None:
+    """``Accept``, whose several lines are one list (RFC 9110 section 5.3)."""
+    return ", ".join(request.headers.getall("Accept", ())) or None
 
 
 def _request_id(request: web.Request) -> str:

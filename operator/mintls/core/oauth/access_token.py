@@ -91,12 +91,22 @@ def access_token_claims(
 
 
 def sign_access_token(claims: AccessTokenClaims, key: SigningKey) -> str:
-    """The token: a JWS in compact serialization (RFC 7515 section 7.1), signed with ES256 (RFC 7518 section 3.4).
+    """The token, a signed JWT of its own type."""
+    return sign_jwt(_payload(claims), TYPE, key)
+
+
+def sign_jwt(payload: bytes, typ: str, key: SigningKey) -> str:
+    """A JWS in compact serialization (RFC 7515 section 7.1), signed with ES256 (RFC 7518 section 3.4).
 
     Written out, because on this path PyJWT costs more than the signature itself. What others send is read by PyJWT.
+
+    Args:
+        payload: The claims in JSON.
+        typ: ``typ`` of the header: one of its own for each kind of JWT (RFC 8725 section 3.11).
+        key: Signs it.
     """
-    header = msgspec.json.encode({"alg": key.alg, "typ": TYPE, "kid": key.kid})
-    signing_input = b".".join((base64url(header), base64url(_payload(claims))))
+    header = msgspec.json.encode({"alg": key.alg, "typ": typ, "kid": key.kid})
+    signing_input = b".".join((base64url(header), base64url(payload)))
     r, s = decode_dss_signature(key.private_key.sign(signing_input, _ES256))
     return b".".join((signing_input, base64url(r.to_bytes(32) + s.to_bytes(32)))).decode("ascii")
 

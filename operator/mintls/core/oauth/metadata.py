@@ -51,6 +51,7 @@ def server_metadata(issuer: str, mtls: str) -> dict[str, Any]:
         "grant_types_supported": GRANT_TYPES,
         "token_endpoint_auth_methods_supported": AUTH_METHODS,
         "introspection_endpoint_auth_methods_supported": AUTH_METHODS,
+        "introspection_signing_alg_values_supported": ALGORITHMS,  # RFC 9701 section 7
         # Section 2 requires it; nothing here uses the authorization endpoint, so there is none.
         "response_types_supported": (),
         # OpenID Connect Discovery 1.0 section 3 requires these two of every provider; its libraries refuse without.

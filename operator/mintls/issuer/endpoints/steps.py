@@ -2,9 +2,10 @@
 
 from mintls.core.oauth.client import Client
 from mintls.core.oauth.client_authentication import authenticate
-from mintls.core.oauth.errors import InvalidClient, Reason
+from mintls.core.oauth.errors import InvalidClient, Reason, TemporarilyUnavailable
 from mintls.core.oauth.form import Form, check_charset, media_type, parse_form
 from mintls.core.oauth.json_body import MEDIA_TYPE, parse_json
+from mintls.core.oauth.signing_keys import SigningKey, signing_key
 from mintls.core.pki.certificate import CertificateFacts
 from mintls.issuer.exchange import Call
 from mintls.issuer.peer import Peer
@@ -66,3 +67,15 @@ def note_peer(call: Call) -> Peer | None:
         call.trail.thumbprint = peer.certificate.thumbprint
         call.trail.serial = f"{peer.certificate.serial:x}"
     return peer
+
+
+def current_key(services: Services, call: Call) -> SigningKey:
+    """The key that signs now.
+
+    Raises:
+        TemporarilyUnavailable: There is none.
+    """
+    key = signing_key(services.directory.signing_keys, call.now)
+    if key is None:
+        raise TemporarilyUnavailable(Reason.NO_SIGNING_KEY)
+    return key

@@ -4,10 +4,8 @@ import msgspec
 
 from mintls.core.oauth.access_token import access_token_claims, sign_access_token
 from mintls.core.oauth.confirmation import confirmation
-from mintls.core.oauth.errors import Reason, TemporarilyUnavailable
-from mintls.core.oauth.signing_keys import SigningKey, signing_key
 from mintls.core.oauth.token_request import grant_audience, grant_scope, parse_token_request, permit_grant
-from mintls.issuer.endpoints.steps import authenticate_client, read_parameters
+from mintls.issuer.endpoints.steps import authenticate_client, current_key, read_parameters
 from mintls.issuer.exchange import Answer, Call
 from mintls.issuer.services import Services
 
@@ -35,7 +33,7 @@ def token(services: Services, call: Call) -> Answer:
     permit_grant(client, request.grant_type)
     scope = grant_scope(client, request.scope)
     audience = grant_audience(client, request.resources)
-    key = _current_key(services, call)
+    key = current_key(services, call)
     claims = access_token_claims(
         client,
         issuer=services.settings.issuer_url,
@@ -49,10 +47,3 @@ def token(services: Services, call: Call) -> Answer:
     call.trail.scope, call.trail.audience, call.trail.jti, call.trail.expires = scope, audience, claims.jti, claims.exp
     response = TokenResponse(sign_access_token(claims, key), "Bearer", claims.exp - claims.iat, scope)
     return Answer(200, msgspec.json.encode(response))
-
-
-def _current_key(services: Services, call: Call) -> SigningKey:
-    key = signing_key(services.directory.signing_keys, call.now)
-    if key is None:
-        raise TemporarilyUnavailable(Reason.NO_SIGNING_KEY)
-    return key

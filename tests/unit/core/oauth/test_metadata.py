@@ -17,6 +17,7 @@ def test_the_whole_document() -> None:
         "grant_types_supported": ("client_credentials",),
         "token_endpoint_auth_methods_supported": ("tls_client_auth", "self_signed_tls_client_auth"),
         "introspection_endpoint_auth_methods_supported": ("tls_client_auth", "self_signed_tls_client_auth"),
+        "introspection_signing_alg_values_supported": ("ES256",),
         "response_types_supported": (),
         "subject_types_supported": ("public",),
         "id_token_signing_alg_values_supported": ("ES256",),
