@@ -1,6 +1,6 @@
 """The operator's parts, put together. Nothing is asked of the Kubernetes API here."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -20,12 +20,12 @@ from mintls.controllers.servercertificate import ServerCertificateController
 from mintls.controllers.settings import OperatorSettings
 from mintls.controllers.signingkeys import SigningKeysController
 from mintls.controllers.triggers import Triggers
-from mintls.controllers.trustbundles import NamespaceUse, TrustBundleController, found_of
+from mintls.controllers.trustbundles import NamespaceUse, TrustBundleController, found_of, labels_of
 from mintls.controllers.writer import Writer
 from mintls.kube.client import ApiClient
 from mintls.kube.events import EventRecorder
 from mintls.kube.informer import Informer
-from mintls.kube.paths import CONFIGMAPS, ENDPOINT_SLICES, SECRETS
+from mintls.kube.paths import CONFIGMAPS, ENDPOINT_SLICES, NAMESPACES, SECRETS
 from mintls.reconcile.clienttable import ClientTable
 from mintls.reconcile.conditions import holds
 from mintls.reconcile.credential import MANAGED_BY, SecretView
@@ -43,7 +43,8 @@ class Assembly:
         clients: Store of OAuthClients.
         certificates: Store of ClientCertificates.
         authorities: Store of CertificateAuthorities.
-        informers: Watches that are not kopf's: Secrets by their metadata, trust bundles, EndpointSlices.
+        informers: Watches that are not kopf's: Secrets by their metadata, trust bundles, namespaces by their labels,
+            EndpointSlices.
         replicas: The issuer's replicas.
     """
 
@@ -80,10 +81,14 @@ class Assembly:
         bundles: Informer[Found] = Informer(
             api, CONFIGMAPS, label_selector=_LABEL, decode=found_of, on_change=self.triggers.bundle_changed
         )
+        namespaces: Informer[Mapping[str, str]] = Informer(
+            api, NAMESPACES, metadata_only=True, decode=labels_of, on_change=self.triggers.namespace_changed
+        )
         slices = self._slices()
-        self.informers: tuple[Informer[Any], ...] = (self._secret_informer(), bundles, *((slices,) if slices else ()))
+        watched = (self._secret_informer(), bundles, namespaces)
+        self.informers: tuple[Informer[Any], ...] = (*watched, *((slices,) if slices else ()))
         self.replicas = IssuerReplicas(self._endpoints(slices), settings.installation.mtls_url)
-        self._bundles = self._bundle_controller(bundles)
+        self._bundles = self._bundle_controller(bundles, namespaces)
 
     def reconcilers(self) -> dict[Kind, Callable[[Key], Awaitable[datetime | None]]]:
         """What looks at an object of each kind."""
@@ -172,12 +177,15 @@ class Assembly:
             clock=self._clock,
         )
 
-    def _bundle_controller(self, bundles: Informer[Found]) -> TrustBundleController:
+    def _bundle_controller(
+        self, bundles: Informer[Found], namespaces: Informer[Mapping[str, str]]
+    ) -> TrustBundleController:
         return TrustBundleController(
             api=self._api,
             writer=self._writer,
             bundles=bundles.store,
             use=self._use,
+            labels=namespaces.store,
             keyring=self._keyring,
             namespace=self._settings.installation.operator_namespace,
             clock=self._clock,

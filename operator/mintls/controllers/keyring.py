@@ -1,6 +1,5 @@
 """The CA keys in memory, and what others may know of each authority."""
 
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -8,12 +7,12 @@ from datetime import timedelta
 from cryptography import x509
 
 from mintls.api.v1alpha1 import CertificateAuthority
-from mintls.api.v1alpha1.certificateauthority import Policy
 from mintls.core.durations import DurationError, parse_duration
-from mintls.core.pki.certificate import key_fingerprint
+from mintls.core.pki.certificate import InvalidCertificate, key_fingerprint
 from mintls.core.pki.signing import CertificateAuthorityKey
 from mintls.core.pki.trust import render_bundle
 from mintls.reconcile.credential import AuthorityView
+from mintls.reconcile.distribution import distribution_of
 
 
 @dataclass(slots=True)
@@ -39,7 +38,7 @@ class Keyring:
         """
         name = authority.metadata.name
         view = replace(
-            _with_limits(AuthorityView(name), authority.spec.policy),
+            _with_spec(AuthorityView(name), authority),
             fingerprint=key_fingerprint(root),
             root=root,
             bundle=render_bundle([root]),
@@ -52,8 +51,9 @@ class Keyring:
         """The authority cannot sign at present.
 
         Args:
-            authority: The object. Its limits still hold; if they cannot be read, those of before, and before any there
-                are none, for what was signed within a limit is not to be found fault with because of another.
+            authority: The object. Its limits still hold, and the reach of its trust bundle; if they cannot be read,
+                those of before. Before any there are no limits, for what was signed within one is not to be found
+                fault with because of another.
             problem: Why, for people.
             root: The root that it is known by: certificates of it stay good.
 
@@ -63,8 +63,8 @@ class Keyring:
         name = authority.metadata.name
         self._signers.pop(name, None)
         view = self._views.get(name) or AuthorityView(name, min_duration=timedelta(0), max_duration=timedelta.max)
-        with suppress(DurationError):
-            view = _with_limits(view, authority.spec.policy)
+        with suppress(DurationError, InvalidCertificate):
+            view = _with_spec(view, authority)
         blocked = replace(
             view,
             problem=problem,
@@ -86,11 +86,12 @@ class Keyring:
 
     def bundle(self, *names: str) -> str:
         """The roots of these authorities, or of all, as PEM: each once, in a fixed order."""
-        return render_bundle(self._roots(names or self._views))
+        views = (self._views.get(name) for name in names or self._views)
+        return render_bundle(root for view in views if view is not None for root in view.roots)
 
-    def _roots(self, names: Iterable[str]) -> Iterable[x509.Certificate]:
-        views = (self._views.get(name) for name in names)
-        return (view.root for view in views if view is not None and view.root is not None)
+    def views(self) -> tuple[AuthorityView, ...]:
+        """What others may know of each authority."""
+        return tuple(self._views.values())
 
     def _replace(self, name: str, view: AuthorityView) -> bool:
         changed = self._views.get(name) != view
@@ -98,9 +99,11 @@ class Keyring:
         return changed
 
 
-def _with_limits(view: AuthorityView, policy: Policy) -> AuthorityView:
+def _with_spec(view: AuthorityView, authority: CertificateAuthority) -> AuthorityView:
+    policy = authority.spec.policy
     return replace(
         view,
+        distribution=distribution_of(authority),
         min_duration=parse_duration(policy.min_duration),
         max_duration=parse_duration(policy.max_duration),
         backdate=parse_duration(policy.backdate),

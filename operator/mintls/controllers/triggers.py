@@ -1,6 +1,6 @@
 """Which objects have to be looked at when one changes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthClient
 from mintls.controllers import signingkeys
@@ -115,6 +115,11 @@ class Triggers:
     def bundle_changed(self, change: Change[Found]) -> None:
         """A ConfigMap with our label: the bundle of its namespace."""
         self._queue.add(Key(Kind.TRUST_BUNDLE, change.key[0]), self._lane())
+
+    def namespace_changed(self, change: Change[Mapping[str, str]]) -> None:
+        """A namespace is new or has other labels: its bundle. With one that is gone everything in it is gone."""
+        if change.new is not None and change.new != change.old:
+            self._queue.add(Key(Kind.TRUST_BUNDLE, change.key[1]), self._lane())
 
     def all_bundles(self) -> None:
         """Every trust bundle."""

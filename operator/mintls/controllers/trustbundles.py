@@ -1,5 +1,6 @@
-"""The trust bundle ConfigMap in each namespace that has an object of ours."""
+"""The trust bundle ConfigMap in each namespace that has an object of ours, or that an authority selects."""
 
+import base64
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +14,7 @@ from mintls.controllers.writer import Writer
 from mintls.kube.client import ApiClient
 from mintls.kube.errors import AlreadyExists, Forbidden, NotFound
 from mintls.kube.paths import CONFIGMAPS
-from mintls.reconcile.trustbundle import NAME, Found, Observed, decide, manifest
+from mintls.reconcile.trustbundle import NAME, Found, Observed, bundle_for, decide, is_selected, manifest
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,14 @@ class NamespaceUse:
 
 def found_of(body: Mapping[str, Any]) -> Found:
     """The part of a ConfigMap that decisions look at."""
-    return Found(labels=body["metadata"].get("labels") or {}, data=body.get("data") or {})
+    binary = {name: base64.b64decode(value) for name, value in (body.get("binaryData") or {}).items()}
+    return Found(labels=body["metadata"].get("labels") or {}, data=body.get("data") or {}, binary=binary)
+
+
+def labels_of(body: Mapping[str, Any]) -> Mapping[str, str]:
+    """The labels of a namespace."""
+    labels: Mapping[str, str] = body["metadata"].get("labels") or {}
+    return labels
 
 
 class TrustBundleController:
@@ -62,6 +70,7 @@ class TrustBundleController:
         writer: Writer,
         bundles: Mapping[tuple[str, str], Found],
         use: NamespaceUse,
+        labels: Mapping[tuple[str, str], Mapping[str, str]],
         keyring: Keyring,
         namespace: str,
         clock: Clock,
@@ -72,7 +81,8 @@ class TrustBundleController:
             api: Reads a ConfigMap that carries no label of ours.
             writer: Writes.
             bundles: The ConfigMaps with our label, as they are now.
-            use: Which namespaces need one.
+            use: Which namespaces need one because of what is in them.
+            labels: The labels of each namespace, by "" and its name, as they are now.
             keyring: Has the roots.
             namespace: The operator's namespace, which always has a bundle.
             clock: The time.
@@ -81,13 +91,16 @@ class TrustBundleController:
         self._writer = writer
         self._bundles = bundles
         self._use = use
+        self._labels = labels
         self._keyring = keyring
         self._namespace = namespace
         self._clock = clock
 
     def namespaces(self) -> frozenset[str]:
         """Where a bundle is, or has to be."""
-        return self._use.namespaces() | {self._namespace} | {namespace for namespace, _ in self._bundles}
+        views = self._keyring.views()
+        selected = {name for (_, name), labels in self._labels.items() if is_selected(views, labels)}
+        return self._use.namespaces() | {self._namespace} | {namespace for namespace, _ in self._bundles} | selected
 
     async def reconcile(self, key: Key) -> datetime | None:
         """Look at one namespace.
@@ -98,12 +111,7 @@ class TrustBundleController:
         Raises:
             ApiError: The ConfigMap was not written.
         """
-        seen = Observed(
-            namespace=key.namespace,
-            needed=key.namespace in self._use.namespaces() or key.namespace == self._namespace,
-            found=self._bundles.get((key.namespace, NAME)),
-            bundle=self._keyring.bundle(),
-        )
+        seen = self._observe(key.namespace)
         try:
             return await self._carry_out(seen)
         except AlreadyExists:
@@ -116,12 +124,23 @@ class TrustBundleController:
                 raise
             return None
 
+    def _observe(self, namespace: str) -> Observed:
+        views, labels = self._keyring.views(), self._labels.get(("", namespace), {})
+        in_use = namespace in self._use.namespaces() or namespace == self._namespace
+        return Observed(
+            namespace=namespace,
+            needed=in_use or is_selected(views, labels),
+            found=self._bundles.get((namespace, NAME)),
+            bundle=bundle_for(views, labels, in_use=in_use),
+        )
+
     async def _carry_out(self, seen: Observed) -> datetime | None:
-        body = manifest(seen.namespace, seen.bundle)
         match decide(seen):
             case "create":
+                body = manifest(seen.namespace, seen.bundle)
                 await self._writer.create(CONFIGMAPS.collection(seen.namespace), body)
             case "apply":
+                body = manifest(seen.namespace, seen.bundle)
                 await self._writer.apply(CONFIGMAPS.item(seen.namespace, NAME), body)
             case "delete":
                 await self._writer.delete(CONFIGMAPS.item(seen.namespace, NAME))

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from mintls.api.v1alpha1.certificateauthority import AuthorityKey, CertificateAuthority, CertificateAuthorityStatus
 from mintls.api.v1alpha1.keyspec import PrivateKey
 from mintls.core.durations import DurationError, parse_duration
-from mintls.core.pki.certificate import key_fingerprint
+from mintls.core.pki.certificate import InvalidCertificate, is_authority, key_fingerprint
 from mintls.core.pki.credential import Credential, check_credential
 from mintls.core.pki.errors import CredentialBroken
 from mintls.core.pki.keys import KeySpec
@@ -17,6 +17,7 @@ from mintls.core.schedule import backoff
 from mintls.reconcile import conditions as conds
 from mintls.reconcile.announcement import Announcement
 from mintls.reconcile.credential import COMPONENT, Contents, SecretView, Violation
+from mintls.reconcile.distribution import distribution_of
 from mintls.reconcile.keyspec import key_problem, key_spec
 from mintls.reconcile.reasons import Reason
 
@@ -121,13 +122,10 @@ class Conclusion:
 
 def decide(seen: Observed) -> Decision:
     """What to do now; after a ``Create...`` was carried out, observe and decide again."""
-    try:
-        durations = _Durations.of(seen.authority)
-    except DurationError as invalid:
-        return Blocked(Violation(Reason.INVALID_SPEC, f"a duration in the spec cannot be read: {invalid}"))
-    unfit = _key_unfit(seen.authority.spec.self_signed.private_key)
+    unfit = _spec_unfit(seen.authority)
     if unfit:
-        return Blocked(Violation(Reason.INVALID_SPEC, f"spec.selfSigned.{unfit}"))
+        return Blocked(Violation(Reason.INVALID_SPEC, unfit))
+    durations = _Durations.of(seen.authority)
     if seen.root is None:
         return _without_root(seen, durations)
     problem = _foreign(seen, seen.root) or (_foreign(seen, seen.intermediate) if seen.intermediate else None)
@@ -153,6 +151,18 @@ class _Durations:
         parse_duration(spec.policy.backdate)
         source = spec.self_signed
         return cls(parse_duration(source.root.duration), parse_duration(source.intermediate.duration))
+
+
+def _spec_unfit(authority: CertificateAuthority) -> str:
+    try:
+        _Durations.of(authority)
+        distribution_of(authority)
+    except DurationError as invalid:
+        return f"a duration in the spec cannot be read: {invalid}"
+    except InvalidCertificate as invalid:
+        return str(invalid)
+    unfit = _key_unfit(authority.spec.self_signed.private_key)
+    return f"spec.selfSigned.{unfit}" if unfit else ""
 
 
 def _key_unfit(private_key: PrivateKey) -> str:
@@ -230,14 +240,6 @@ def _root_unusable(seen: Observed, root: Credential) -> Violation | None:
             "and the Secret, and create the CertificateAuthority again",
         )
     return None
-
-
-def is_authority(certificate: x509.Certificate) -> bool:
-    """Whether a certificate may sign others (RFC 5280 section 4.2.1.9)."""
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
 
 
 def _intermediate(seen: Observed, root: Credential, durations: _Durations) -> Decision:

@@ -19,6 +19,7 @@ from mintls.core.pki.errors import CredentialBroken
 from mintls.core.pki.keys import KeyEncoding, KeySpec, encoding_of
 from mintls.core.pki.names import NormalizedName, SubjectName, normalize
 from mintls.core.schedule import renewal_time
+from mintls.reconcile.distribution import Distribution
 from mintls.reconcile.reasons import Reason
 
 MANAGED_BY = ("app.kubernetes.io/managed-by", "mintls")
@@ -50,6 +51,7 @@ class AuthorityView:
         min_duration: The shortest leaf.
         max_duration: The longest leaf.
         backdate: How far a leaf's start lies in the past.
+        distribution: Where its part of the trust bundles goes.
     """
 
     name: str
@@ -61,6 +63,12 @@ class AuthorityView:
     min_duration: timedelta = timedelta(minutes=1)
     max_duration: timedelta = timedelta(days=7)
     backdate: timedelta = timedelta(minutes=1)
+    distribution: Distribution = field(default_factory=Distribution)
+
+    @property
+    def roots(self) -> tuple[x509.Certificate, ...]:
+        """The roots that are trusted."""
+        return (self.root,) if self.root is not None else ()
 
 
 @dataclass(frozen=True, slots=True)

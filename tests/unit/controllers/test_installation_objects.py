@@ -36,6 +36,7 @@ class World:
         self.api, self.now = FakeApi(), NOW
         self.keyring, self.use = Keyring(), NamespaceUse()
         self.bundles: dict[tuple[str, str], Found] = {}
+        self.labels: dict[tuple[str, str], dict[str, str]] = {}
         self.used: list[Pair] = []
         self.trusted: list[str] = []
         self.use.changed("shop", None, "an object")
@@ -48,6 +49,7 @@ class World:
             writer=writer,
             bundles=self.bundles,
             use=self.use,
+            labels=self.labels,
             keyring=self.keyring,
             namespace="mintls-system",
             clock=self.clock,
@@ -126,6 +128,19 @@ class TestTheTrustBundle:
         assert "shop" not in world.use.namespaces()
         world.informed()
         assert "shop" in world.bundle_controller.namespaces()
+        await world.bundle()
+        assert BUNDLE not in world.api.objects
+
+    async def test_is_made_where_an_authority_selects_the_namespace_and_goes_with_the_label(self) -> None:
+        world = World()
+        world.use.changed("shop", "an object", None)
+        selecting = ca_object(spec={"trustBundle": {"namespaceSelector": {"matchLabels": {"team": "blue"}}}})
+        world.keyring.put(selecting, default_authority().root, default_authority().signer)
+        world.labels["", "shop"] = {"team": "blue"}
+        assert "shop" in world.bundle_controller.namespaces()
+        await world.bundle()
+        assert world.api.objects[BUNDLE]["data"] == {"ca.crt": default_authority().bundle}
+        world.labels["", "shop"] = {}
         await world.bundle()
         assert BUNDLE not in world.api.objects
 

@@ -20,13 +20,17 @@ from mintls.api.v1alpha1.meta import (
     Time,
 )
 from mintls.api.v1alpha1.rules import (
+    LIST_ATOMIC,
     LIST_MAP_BY_FINGERPRINT,
+    LIST_SET,
+    PEM_CERTIFICATE,
     Rule,
     cel,
     duration_from,
     duration_meta,
     durations_ordered,
 )
+from mintls.api.v1alpha1.selector import LabelSelector
 
 
 class Root(KubeStruct, frozen=True, kw_only=True):
@@ -83,6 +87,39 @@ _POLICY_RULES = cel(
 )
 
 
+class TrustBundle(KubeStruct, frozen=True, kw_only=True):
+    """The ConfigMap `mintls-trust-bundle`: in which further namespaces it is, and what is in it."""
+
+    namespace_selector: (
+        Annotated[
+            LabelSelector,
+            Meta(
+                description="Namespaces whose bundle has this authority's roots, by their labels; `{}` selects all. "
+                "Namespaces that have an OAuthClient or a ClientCertificate have the roots of all authorities anyway."
+            ),
+        ]
+        | None
+    ) = None
+    additional_certificates: Annotated[
+        tuple[Annotated[str, Meta(max_length=8192, extra_json_schema=cel(PEM_CERTIFICATE))], ...],
+        Meta(
+            description="Further CA certificates, PEM, that stand in the bundle beside this authority's roots. "
+            "Nobody is authenticated by them.",
+            max_length=32,
+            extra_json_schema=LIST_ATOMIC,
+        ),
+    ] = ()
+    keystores: Annotated[
+        tuple[Literal["JKS", "PKCS12"], ...],
+        Meta(
+            description="Further forms of the bundle, for Java: `truststore.jks` and `truststore.p12`, each with the "
+            "password `changeit`: what they hold is public.",
+            max_length=2,
+            extra_json_schema=LIST_SET,
+        ),
+    ] = ()
+
+
 class CertificateAuthoritySpec(KubeStruct, frozen=True, kw_only=True):
     """Where certificates come from and what they may say. An empty spec is a self-signed CA with safe limits."""
 
@@ -94,6 +131,9 @@ class CertificateAuthoritySpec(KubeStruct, frozen=True, kw_only=True):
         ),
     ] = SelfSigned()
     policy: Annotated[Policy, Meta(description="What leaves may be.", extra_json_schema=_POLICY_RULES)] = Policy()
+    trust_bundle: Annotated[
+        TrustBundle, Meta(description="Where the ConfigMap `mintls-trust-bundle` is, and what is in it.")
+    ] = TrustBundle()
 
 
 class AuthorityKey(KubeStruct, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ __all__ = [
     "encode_pem",
     "facts",
     "first_break",
+    "is_authority",
     "key_fingerprint",
     "load_pem_chain",
     "read_certificate",
@@ -125,6 +126,14 @@ def first_break(chain: Sequence[x509.Certificate]) -> int | None:
         except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
             return position
     return None
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether a certificate may sign others (RFC 5280 section 4.2.1.9)."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
 
 
 def describe_certificate(certificate: x509.Certificate) -> str:

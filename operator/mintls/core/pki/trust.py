@@ -18,7 +18,7 @@ from cryptography.x509.verification import (
 from mintls.core.pki.certificate import encode_pem
 from mintls.core.pki.errors import PathInvalid, PathProblem
 
-__all__ = ["Path", "PathInvalid", "PathProblem", "TrustAnchors", "render_bundle", "validate_path"]
+__all__ = ["Path", "PathInvalid", "PathProblem", "TrustAnchors", "render_bundle", "sorted_bundle", "validate_path"]
 
 # The WebPKI's rules, but: a client may be named by its subject alone, which a web server may not, and whether its usage
 # fits is checked here first, for an error that says so.
@@ -112,8 +112,13 @@ def validate_path(
 
 def render_bundle(certificates: Iterable[x509.Certificate]) -> str:
     """A trust bundle in PEM: each certificate once, ordered by SHA-256 fingerprint: equal sets render equally."""
+    return encode_pem(*sorted_bundle(certificates)).decode()
+
+
+def sorted_bundle(certificates: Iterable[x509.Certificate]) -> tuple[x509.Certificate, ...]:
+    """The certificates of a trust bundle: each once, ordered by SHA-256 fingerprint."""
     unique = {certificate.fingerprint(hashes.SHA256()): certificate for certificate in certificates}
-    return encode_pem(*(certificate for _, certificate in sorted(unique.items()))).decode()
+    return tuple(certificate for _, certificate in sorted(unique.items()))
 
 
 def _fingerprints(certificates: Iterable[x509.Certificate]) -> frozenset[bytes]:
