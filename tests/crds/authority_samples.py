@@ -26,26 +26,6 @@ AUTHORITIES = (
             "keystores": ["JKS", "PKCS12"],
         },
     ),
-    authority("a bundle everywhere", trustBundle={"namespaceSelector": {}}),
-    *(
-        authority(
-            f"a selector with {operator} {values}",
-            "spec.trustBundle.namespaceSelector.matchExpressions[0].values: Invalid value: values must be given with "
-            "the operators In and NotIn, and left out with Exists and DoesNotExist",
-            trustBundle={"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": operator} | values]}},
-        )
-        for operator, values in (("In", {}), ("NotIn", {"values": []}), ("Exists", {"values": ["b"]}))
-    ),
-    authority(
-        "a further CA that is no certificate",
-        refused(
-            "spec.trustBundle.additionalCertificates[0]",
-            "roots",
-            "must be one certificate in PEM and nothing else, from -----BEGIN CERTIFICATE----- to "
-            "-----END CERTIFICATE-----; several certificates are several items, and a private key has no place here",
-        ),
-        trustBundle={"additionalCertificates": ["roots"]},
-    ),
     authority("parts left empty", selfSigned={"root": {}, "intermediate": {}, "privateKey": {}}, policy={}),
     authority("the longest duration", selfSigned={"root": {"duration": "999999h9999999m999999999s"}}),
     Sample(

@@ -10,6 +10,7 @@ from crds.name_samples import duration_samples, name_samples
 from crds.self_signed_samples import SELF_SIGNED
 from crds.status_samples import STATUS_SAMPLES
 from crds.subject_samples import subject_samples
+from crds.trust_samples import TRUST_BUNDLES
 from crds.update_samples import UPDATES
 
 SAMPLES = (
@@ -17,6 +18,7 @@ SAMPLES = (
     *SELF_SIGNED,
     *CERTIFICATES,
     *AUTHORITIES,
+    *TRUST_BUNDLES,
     *UPDATES,
     *STATUS_SAMPLES,
     *subject_samples(),

@@ -114,7 +114,6 @@ class TrustBundle(KubeStruct, frozen=True, kw_only=True):
         Meta(
             description="Further forms of the bundle, for Java: `truststore.jks` and `truststore.p12`, each with the "
             "password `changeit`: what they hold is public.",
-            max_length=2,
             extra_json_schema=LIST_SET,
         ),
     ] = ()

@@ -12,14 +12,14 @@ from mintls.api.v1alpha1.rules import LIST_ATOMIC, Rule, cel
 class LabelSelectorRequirement(KubeStruct, frozen=True, kw_only=True):
     """One condition on a label."""
 
-    key: Annotated[str, Meta(description="The label's key.", min_length=1, max_length=317)]
+    key: Annotated[str, Meta(description="The label's key.")]
     operator: Annotated[
         Literal["In", "NotIn", "Exists", "DoesNotExist"],
         Meta(description="`In` and `NotIn` compare with `values`; `Exists` and `DoesNotExist` take none."),
     ]
     values: Annotated[
-        tuple[Annotated[str, Meta(max_length=63)], ...],
-        Meta(description="Values to compare with.", max_length=64, extra_json_schema=LIST_ATOMIC),
+        tuple[str, ...],
+        Meta(description="Values to compare with.", extra_json_schema=LIST_ATOMIC),
     ] = ()
 
 
@@ -36,8 +36,8 @@ class LabelSelector(KubeStruct, frozen=True, kw_only=True):
     """Selects objects by their labels; everything in it has to hold. An empty one selects all."""
 
     match_labels: Annotated[
-        dict[str, Annotated[str, Meta(max_length=63)]],
-        Meta(description="Labels with exactly these values.", max_length=32),
+        dict[str, str],
+        Meta(description="Labels with exactly these values."),
     ] = msgspec.field(default_factory=dict)
     match_expressions: Annotated[
         tuple[Annotated[LabelSelectorRequirement, Meta(extra_json_schema=_REQUIREMENT_RULES)], ...],
