@@ -1,4 +1,4 @@
-"""The control plane's binaries, built once from Go modules and kept in the cache.
+"""The binaries of a cluster, built once from Go modules and kept in the cache.
 
 The cache folder's name is a hash of everything that decides what comes out, so a changed go.sum or another Go
 builds anew, and the binaries under a running cluster are never replaced.
@@ -11,14 +11,14 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from clusterlib.errors import BuildError
 from clusterlib.files import locked, tail
 from clusterlib.golang import Go, find_go
-from clusterlib.paths import MODULE_DIR, cache_root
+from clusterlib.paths import MODULE_DIR, NODE_MODULE_DIR, cache_root
 from clusterlib.progress import Progress
 
 TARGETS = {
@@ -28,6 +28,16 @@ TARGETS = {
     "kubectl": "k8s.io/kubernetes/cmd/kubectl",
 }
 """Binary to package. The order is the order of building: the small one first, so that a broken set-up shows soon."""
+
+NODE_TARGETS = {
+    "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+    "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
+    "kubelet": "k8s.io/kubernetes/cmd/kubelet",
+}
+"""What a cluster with a node has in addition; of the same module, so it is compiled in a minute."""
+
+NODE_PROGRAMS = {"pause": "mintls.dev/hack/node/pause", "coredns": "mintls.dev/hack/node/coredns"}
+"""What a node needs beside Kubernetes, of a module of its own: CoreDNS wants other versions of the same libraries."""
 
 type _Show = Callable[[Path, float], None]
 
@@ -48,46 +58,89 @@ class Binaries:
         return self.folder / name
 
 
-def ensure_binaries(progress: Progress, module: Path = MODULE_DIR) -> Binaries:
-    """The binaries of *module*, from the cache or built now (minutes, the first time).
+@dataclass(frozen=True)
+class Order:
+    """One program that is wanted."""
+
+    target: Path
+    """The file."""
+    module: Path
+    """Folder of the Go module that requires it."""
+    package: str
+    """Its main package."""
+    link_flags: str
+    """For the linker."""
+
+
+def ensure_binaries(progress: Progress, module: Path = MODULE_DIR, *, node: bool = False) -> Binaries:
+    """The binaries of *module*, with *node* those of a node too, from the cache or built now (minutes, the first time).
 
     Raises BuildError. Two processes that want the same build do it once: the other waits.
     """
     go = find_go(progress)
-    machine = f"{platform.system()}/{platform.machine()}"
-    folder = cache_root() / "kubernetes" / cache_key(module_files(module), go.version, machine)
+    folder = _folder("kubernetes", module, go)
     binaries = Binaries(folder, module_version(module, "k8s.io/kubernetes"), module_version(module, TARGETS["etcd"]))
-    if not missing(binaries):
-        return binaries
-    lock = folder.with_name(f"{folder.name}.lock")
-    with locked(lock, lambda: progress.say("another process builds; waiting for it")):
-        wanted = missing(binaries)
-        if wanted:
-            progress.say(f"building {', '.join(wanted)} with {go.version}: 5 to 10 minutes on 2 cores, this once")
-        for number, name in enumerate(TARGETS, start=1):
-            if name in wanted:
-                flags = link_flags(binaries.kubernetes)
-                label = f"[{number}/{len(TARGETS)}] {name}"
-                GoBuild(go, module, binaries.path(name), TARGETS[name], flags, label, progress).run()
+    flags = link_flags(binaries.kubernetes)
+    targets = TARGETS | NODE_TARGETS if node else TARGETS
+    orders = [Order(binaries.path(name), module, package, flags) for name, package in targets.items()]
+    ensure_built(orders, go, "5 to 10 minutes on 2 cores", progress)
     return binaries
 
 
-def missing(binaries: Binaries) -> list[str]:
-    """The names of the binaries that are still to be built."""
-    return [name for name in TARGETS if not binaries.path(name).is_file()]
+def ensure_node_programs(progress: Progress, module: Path = NODE_MODULE_DIR) -> Path:
+    """The folder of CoreDNS and of the pause container's program, from the cache or built now; raises BuildError."""
+    go = find_go(progress)
+    folder = _folder("node", module, go)
+    version = module_version(module, "github.com/coredns/coredns")
+    orders = [
+        Order(folder / name, module, package, f"-s -w -X github.com/coredns/coredns/coremain.GitCommit={version}")
+        for name, package in NODE_PROGRAMS.items()
+    ]
+    ensure_built(orders, go, "1 to 2 minutes on 2 cores", progress)
+    return folder
+
+
+def ensure_built(orders: Sequence[Order], go: Go, duration: str, progress: Progress) -> None:
+    """Build those of *orders* (for one folder) that are not there yet; *duration* is what people are told to expect.
+
+    Raises BuildError.
+    """
+    if not _missing(orders):
+        return
+    folder = orders[0].target.parent
+    lock = folder.with_name(f"{folder.name}.lock")
+    with locked(lock, lambda: progress.say(f"another process builds {orders[0].target.name}; waiting for it")):
+        wanted = _missing(orders)
+        if wanted:
+            names = ", ".join(order.target.name for order in wanted)
+            progress.say(f"building {names} with {go.version}: {duration}, this once")
+        for number, order in enumerate(orders, start=1):
+            if order in wanted:
+                GoBuild(go, order, f"[{number}/{len(orders)}] {order.target.name}", progress).run()
+
+
+def _missing(orders: Sequence[Order]) -> list[Order]:
+    return [order for order in orders if not order.target.is_file()]
+
+
+def _folder(name: str, module: Path, go: Go) -> Path:
+    machine = f"{platform.system()}/{platform.machine()}"
+    return cache_root() / name / cache_key(module_files(module), go.version, machine)
 
 
 def cache_key(module_files: Iterable[bytes], *settings: str) -> str:
     """A folder name that changes with the module's files, with the Go version and with the flags of the build."""
     digest = hashlib.sha256()
-    for part in [*module_files, *(text.encode() for text in (*settings, *_FLAGS, *TARGETS.values()))]:
+    packages = (TARGETS | NODE_TARGETS | NODE_PROGRAMS).values()
+    for part in [*module_files, *(text.encode() for text in (*settings, *_FLAGS, *packages))]:
         digest.update(len(part).to_bytes(8) + part)
     return digest.hexdigest()[:16]
 
 
 def module_files(module: Path) -> list[bytes]:
     """What decides which sources are built."""
-    return [(module / name).read_bytes() for name in ("go.mod", "go.sum")]
+    own = sorted(module.glob("*/*.go"))
+    return [path.read_bytes() for path in (module / "go.mod", module / "go.sum", *own)]
 
 
 def module_version(module: Path, path: str) -> str:
@@ -115,37 +168,31 @@ class GoBuild:
 
     Attributes:
         go: Builds it.
-        module: Folder of the Go module that requires it.
-        target: The file.
-        package: Its main package.
-        link_flags: For the linker.
+        order: What is built.
         label: How progress is told.
         progress: Who is told.
     """
 
     go: Go
-    module: Path
-    target: Path
-    package: str
-    link_flags: str
+    order: Order
     label: str
     progress: Progress
 
     def run(self) -> None:
         """Build it; raises BuildError. The file appears whole."""
         began = time.monotonic()
-        self.target.parent.mkdir(parents=True, exist_ok=True)
+        self.order.target.parent.mkdir(parents=True, exist_ok=True)
         stale = self._packages_to_build()
-        half_done = self.target.with_name(f".{self.target.name}.new")
-        command = ["build", "-v", *_FLAGS, "-ldflags", self.link_flags, "-o", str(half_done)]
+        half_done = self.order.target.with_name(f".{self.order.target.name}.new")
+        command = ["build", "-v", *_FLAGS, "-ldflags", self.order.link_flags, "-o", str(half_done)]
 
         def show(log: Path, seconds: float) -> None:
             done = _count_packages(log)
             doing = f"compiled {done} of {stale} packages" if done < stale else f"{stale} packages compiled, linking"
             self.progress.step(f"{self.label}: {doing}, {seconds:.0f} s")
 
-        self._go([*command, self.package], show)
-        half_done.rename(self.target)
+        self._go([*command, self.order.package], show)
+        half_done.rename(self.order.target)
         self.progress.say(f"{self.label}: built in {time.monotonic() - began:.0f} s")
 
     def _packages_to_build(self) -> int:
@@ -156,18 +203,18 @@ class GoBuild:
             self.progress.step(f"{self.label}: fetching modules, {fetched} so far, {seconds:.0f} s")
 
         template = "{{if .Stale}}{{.ImportPath}}{{end}}"
-        log = self._go(["list", "-deps", *_FLAGS, "-f", template, self.package], show)
+        log = self._go(["list", "-deps", *_FLAGS, "-f", template, self.order.package], show)
         return _count_packages(log)
 
     def _go(self, arguments: list[str], show: _Show) -> Path:
         """Run go with its output in a log file; raises BuildError with the log's end."""
-        log = self.target.with_name(f"{self.target.name}.{arguments[0]}.log")
+        log = self.order.target.with_name(f"{self.order.target.name}.{arguments[0]}.log")
         began = time.monotonic()
         with log.open("wb") as output:
             # A session of its own: go's compilers are stopped with it, whoever's Ctrl-C it was.
             process = subprocess.Popen(
                 [self.go.program, *arguments],
-                cwd=self.module,
+                cwd=self.order.module,
                 env=self.go.environment(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -189,7 +236,7 @@ class GoBuild:
     def _explain(self, verb: str, status: int, log: Path) -> str:
         lines = "\n".join(f"  | {line}" for line in tail(log))
         return (
-            f"{self.target.name} was not built: `go {verb}` ({self.go.version}) ended with status {status}.\n"
+            f"{self.order.target.name} was not built: `go {verb}` ({self.go.version}) ended with status {status}.\n"
             f"The end of {log}:\n{lines}\n"
             "If a module could not be fetched, check `go env GOPROXY` and the network, then run it again: what is "
             "built so far is kept. Or choose a provider that needs no build (--provider kind, --provider existing)."

@@ -3,8 +3,7 @@
 import platform
 from pathlib import Path
 
-from clusterlib.build import GoBuild, cache_key, module_files, module_version
-from clusterlib.files import locked
+from clusterlib.build import Order, cache_key, ensure_built, module_files, module_version
 from clusterlib.golang import find_go
 from clusterlib.paths import HELM_MODULE_DIR, MODULE_DIR, cache_root
 from clusterlib.progress import Progress
@@ -19,13 +18,7 @@ def ensure_helm(progress: Progress, module: Path = HELM_MODULE_DIR) -> Path:
     flags = link_flags(module_version(module, _RELEASE), module_version(MODULE_DIR, "k8s.io/kubernetes"))
     machine = f"{platform.system()}/{platform.machine()}"
     program = cache_root() / "helm" / cache_key(module_files(module), go.version, machine, flags) / "helm"
-    if program.is_file():
-        return program
-    lock = program.parent.with_name(f"{program.parent.name}.lock")
-    with locked(lock, lambda: progress.say("another process builds Helm; waiting for it")):
-        if not program.is_file():
-            progress.say(f"building helm with {go.version}: a minute or two on 2 cores, this once")
-            GoBuild(go, module, program, PACKAGE, flags, "helm", progress).run()
+    ensure_built([Order(program, module, PACKAGE, flags)], go, "a minute or two on 2 cores", progress)
     return program
 
 

@@ -10,6 +10,9 @@ from clusterlib.errors import BadRequestError
 MODULE_DIR = Path(__file__).resolve().parent.parent / "kubernetes"
 """The Go module that the embedded provider builds."""
 
+NODE_MODULE_DIR = MODULE_DIR.with_name("node")
+"""The Go module of what a node needs beside Kubernetes."""
+
 HELM_MODULE_DIR = MODULE_DIR.with_name("helm")
 """The Go module that Helm is built from, for the tests of the chart."""
 

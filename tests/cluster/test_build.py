@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from clusterlib import build, golang
-from clusterlib.build import Binaries, cache_key, link_flags, missing, module_version
+from clusterlib.build import cache_key, link_flags, module_version
 from clusterlib.errors import BuildError
 from clusterlib.golang import Go, find_go, is_new_enough
 from clusterlib.paths import MODULE_DIR
@@ -57,11 +57,6 @@ def test_clients_are_told_the_version() -> None:
     assert "-X k8s.io/component-base/version.gitVersion=v1.35.4" in flags
     assert "version.gitMajor=1 " in flags
     assert "version.gitMinor=35" in flags
-
-
-def test_what_is_built_already_is_not_missing(tmp_path: Path) -> None:
-    (tmp_path / "etcd").touch()
-    assert missing(Binaries(tmp_path, "", "")) == ["kube-apiserver", "kube-controller-manager", "kubectl"]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +123,16 @@ class TestWithPretendedPrograms:
     def test_a_build_leaves_four_programs_and_is_not_repeated(self, program: MakeProgram, tmp_path: Path) -> None:
         program("go", PRETENDED_GO.format(calls=tmp_path / "calls"))
         first = build.ensure_binaries(Silent())
-        assert missing(first) == []
+        assert {path.name for path in first.folder.iterdir() if not path.name.endswith(".log")} == set(build.TARGETS)
         assert build.ensure_binaries(Silent()) == first
         assert len((tmp_path / "calls").read_text().splitlines()) == len(build.TARGETS)
         assert not list(first.folder.parent.glob("*.lock"))
+
+    def test_a_node_adds_to_what_is_built(self, program: MakeProgram, tmp_path: Path) -> None:
+        program("go", PRETENDED_GO.format(calls=tmp_path / "calls"))
+        first = build.ensure_binaries(Silent())
+        assert build.ensure_binaries(Silent(), node=True) == first
+        assert all(first.path(name).is_file() for name in build.NODE_TARGETS)
+        assert len((tmp_path / "calls").read_text().splitlines()) == len(build.TARGETS | build.NODE_TARGETS)
+        folder = build.ensure_node_programs(Silent())
+        assert {path.name for path in folder.iterdir() if not path.name.endswith(".log")} == set(build.NODE_PROGRAMS)
