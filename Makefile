@@ -6,6 +6,7 @@ SHELL := bash
 
 PROVIDER ?= auto
 KEEP ?=
+NODE ?=
 PYTEST_ARGS ?=
 IMAGE ?=
 BASE_IMAGE ?=
@@ -15,7 +16,7 @@ UV = $(shell command -v uv >/dev/null && uv --version >/dev/null 2>&1 && echo uv
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  Variables: PROVIDER=auto|embedded|kind|existing  KEEP=1 (demo)  PYTEST_ARGS=... (test, unit, integration)"
+	@echo "  Variables: PROVIDER=auto|embedded|kind|existing  KEEP=1 (demo)  NODE=1 (cluster-up)  PYTEST_ARGS=... (test, unit, integration)"
 
 setup: ## Install what the other targets need (uv, the virtual environment)
 	@hack/setup >/dev/null
@@ -58,8 +59,8 @@ integration: setup ## Tests against a real Kubernetes API
 image: ## Build the image with docker, podman or buildah; IMAGE=..., BASE_IMAGE=...
 	@IMAGE=$(IMAGE) BASE_IMAGE=$(BASE_IMAGE) hack/image
 
-cluster-up: setup ## Start a Kubernetes API for yourself
-	@hack/cluster up --provider $(PROVIDER)
+cluster-up: setup ## Start a Kubernetes API for yourself; NODE=1 with a node that runs pods
+	@hack/cluster up --provider $(PROVIDER) $(if $(NODE),--node)
 
 cluster-down: setup ## Stop it
 	@hack/cluster down

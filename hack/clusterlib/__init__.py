@@ -9,5 +9,6 @@ brings a cluster up and takes it down, and ``clusterlib.pytest_plugin`` makes a 
     cli, pytest_plugin > session > providers (existing, kind, embedded) > parts of embedded > files, processes
 
 The parts of ``embedded``: ``golang`` (which Go), ``build`` (the binaries, once), ``pki`` (throw-away keys),
-``components`` (what is started, with which flags), ``processes`` (start, identify, stop), ``record`` (what runs).
+``components`` (what is started, with which flags), ``node`` (servers that run pods), ``processes`` (start, identify,
+stop), ``record`` (what runs).
 """

@@ -11,7 +11,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,8 +36,9 @@ NODE_TARGETS = {
 }
 """What a cluster with a node has in addition; of the same module, so it is compiled in a minute."""
 
-NODE_PROGRAMS = {"pause": "mintls.dev/hack/node/pause", "coredns": "mintls.dev/hack/node/coredns"}
-"""What a node needs beside Kubernetes, of a module of its own: CoreDNS wants other versions of the same libraries."""
+NODE_PROGRAMS = {name: f"mintls.dev/hack/node/{name}" for name in ("pause", "hello", "coredns")}
+"""What a node needs beside Kubernetes, and what its tests run in pods; of a module of their own: CoreDNS wants other
+versions of the same libraries."""
 
 type _Show = Callable[[Path, float], None]
 
@@ -78,7 +79,7 @@ def ensure_binaries(progress: Progress, module: Path = MODULE_DIR, *, node: bool
     Raises BuildError. Two processes that want the same build do it once: the other waits.
     """
     go = find_go(progress)
-    folder = _folder("kubernetes", module, go)
+    folder = _folder("kubernetes", module, go, TARGETS | NODE_TARGETS)
     binaries = Binaries(folder, module_version(module, "k8s.io/kubernetes"), module_version(module, TARGETS["etcd"]))
     flags = link_flags(binaries.kubernetes)
     targets = TARGETS | NODE_TARGETS if node else TARGETS
@@ -88,9 +89,9 @@ def ensure_binaries(progress: Progress, module: Path = MODULE_DIR, *, node: bool
 
 
 def ensure_node_programs(progress: Progress, module: Path = NODE_MODULE_DIR) -> Path:
-    """The folder of CoreDNS and of the pause container's program, from the cache or built now; raises BuildError."""
+    """The folder of ``NODE_PROGRAMS``, from the cache or built now; raises BuildError."""
     go = find_go(progress)
-    folder = _folder("node", module, go)
+    folder = _folder("node", module, go, NODE_PROGRAMS)
     version = module_version(module, "github.com/coredns/coredns")
     orders = [
         Order(folder / name, module, package, f"-s -w -X github.com/coredns/coredns/coremain.GitCommit={version}")
@@ -123,16 +124,15 @@ def _missing(orders: Sequence[Order]) -> list[Order]:
     return [order for order in orders if not order.target.is_file()]
 
 
-def _folder(name: str, module: Path, go: Go) -> Path:
+def _folder(name: str, module: Path, go: Go, packages: Mapping[str, str]) -> Path:
     machine = f"{platform.system()}/{platform.machine()}"
-    return cache_root() / name / cache_key(module_files(module), go.version, machine)
+    return cache_root() / name / cache_key(module_files(module), go.version, machine, *packages.values())
 
 
 def cache_key(module_files: Iterable[bytes], *settings: str) -> str:
     """A folder name that changes with the module's files, with the Go version and with the flags of the build."""
     digest = hashlib.sha256()
-    packages = (TARGETS | NODE_TARGETS | NODE_PROGRAMS).values()
-    for part in [*module_files, *(text.encode() for text in (*settings, *_FLAGS, *packages))]:
+    for part in [*module_files, *(text.encode() for text in (*settings, *_FLAGS))]:
         digest.update(len(part).to_bytes(8) + part)
     return digest.hexdigest()[:16]
 

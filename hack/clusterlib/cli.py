@@ -14,6 +14,7 @@ from clusterlib import providers, record
 from clusterlib.build import ensure_binaries
 from clusterlib.cluster import Cluster, State, Status
 from clusterlib.errors import ClusterError
+from clusterlib.node.engines import exported
 from clusterlib.options import Options
 from clusterlib.paths import ClusterDir, recorded_clusters
 from clusterlib.progress import Progress
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "status": _status,
         "kubeconfig": _kubeconfig,
         "kubectl-path": _kubectl_path,
+        "load": _load,
         "build": _build,
     }[options.command]
     progress = Progress()
@@ -51,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     one = _cluster_options()
     up = commands.add_parser("up", parents=[one], help="have a cluster running; heals one that lost a part")
+    up.add_argument("--node", action="store_true", help="have a node that runs pods (embedded: Linux and root)")
     up.add_argument("--audit-log", action="store_true", help="embedded: log the metadata of every request")
     up.add_argument(
         "--apiserver-arg",
@@ -68,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     kubeconfig = commands.add_parser("kubeconfig", parents=[one], help="print the path of its kubeconfig")
     kubeconfig.add_argument("--raw", action="store_true", help="print the content instead of the path")
     commands.add_parser("kubectl-path", parents=[one], help="print the path of the kubectl that fits it")
+    load = commands.add_parser("load", parents=[one], help="bring an image to its node, for pods to run")
+    load.add_argument("image", metavar="IMAGE", help="an archive as `docker save` writes it, or the name of an image")
     commands.add_parser("build", help="build what embedded needs, and print the folder")
     return parser
 
@@ -93,7 +98,7 @@ def _turn_signals_into_interrupts() -> None:
 
 
 def _up(arguments: argparse.Namespace, progress: Progress) -> int:
-    options = Options(audit_log=arguments.audit_log, apiserver_args=tuple(arguments.apiserver_arg))
+    options = Options(node=arguments.node, audit_log=arguments.audit_log, apiserver_args=tuple(arguments.apiserver_arg))
     provider, reason = providers.provider_for(
         arguments.name, asked=arguments.provider, options=options, progress=progress
     )
@@ -177,6 +182,14 @@ def _build(arguments: argparse.Namespace, progress: Progress) -> int:  # noqa: A
     return 0
 
 
+def _load(arguments: argparse.Namespace, progress: Progress) -> int:
+    provider, _ = providers.provider_for(arguments.name, asked=arguments.provider, progress=progress)
+    with exported(arguments.image) as archive:
+        for name in provider.load(arguments.name, archive):
+            print(name)
+    return 0
+
+
 def _print_status(status: Status) -> int:
     facts = [status.provider, *([f"Kubernetes {status.version}"] if status.version else [])]
     if status.uptime is not None:
@@ -184,7 +197,7 @@ def _print_status(status: Status) -> int:
     print(f"cluster {status.name}: {status.state} ({', '.join(facts)})")
     for part in status.parts:
         process = f"process {part.pid}" if part.pid else ""
-        print(f"  {part.name:<24} {part.condition:<14} {part.version:<9} {part.address:<16} {process}".rstrip())
+        print(f"  {part.name:<24} {part.condition:<14} {part.version:<9} {part.address:<21} {process}".rstrip())
     for label, path in (("kubeconfig", status.kubeconfig), ("audit log", status.audit_log)):
         if path:
             print(f"  {label:<24} {path}")

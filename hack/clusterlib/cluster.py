@@ -131,6 +131,10 @@ class Provider(Protocol):
         """How the cluster is."""
         ...
 
+    def load(self, name: str, archive: Path) -> list[str]:
+        """Bring the images of an archive (as ``docker save`` writes it) to the cluster's node; returns their names."""
+        ...
+
     def find(self, name: str) -> Cluster:
         """The cluster, provided that it is up; raises NotRunningError."""
         ...

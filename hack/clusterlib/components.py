@@ -14,6 +14,7 @@ from clusterlib import pki
 from clusterlib.options import Options
 from clusterlib.paths import ClusterDir
 from clusterlib.ports import LOOPBACK
+from clusterlib.record import Node
 
 ADDRESS_IN_USE = "address already in use"
 """How Go's servers say in their log that a port was taken."""
@@ -37,6 +38,18 @@ class Plan:
     folder: ClusterDir
     ports: Mapping[str, int]
     options: Options
+    binaries: str = ""
+    """The folder of Kubernetes' programs."""
+    node: Node | None = None
+
+    @property
+    def address(self) -> str:
+        """What every part listens on: the loopback interface, or the node in its own network namespace."""
+        return self.node.address if self.node else LOOPBACK
+
+    def url(self, component: str) -> str:
+        """Where a part serves."""
+        return f"https://{self.address}:{self.ports[component]}"
 
     def certificate(self, name: str) -> str:
         """The path of a certificate."""
@@ -57,11 +70,21 @@ class Component:
     is_ready: Callable[[Plan], bool]
     patience: float
     """How long it may take to become ready, in seconds; generous, for a machine that is busy with other things."""
+    port: int = 0
+    """Its port in a node's network namespace, where it has all of them for itself."""
+    prepare: Callable[[Plan], None] = lambda _: None
+    """What has to be there before it is started; raises ClusterError, OSError."""
+    program: Callable[[Plan], str] | None = None
+    """The file to run; None: that of its name among Kubernetes' binaries."""
+
+    def path(self, plan: Plan) -> str:
+        """The file to run."""
+        return self.program(plan) if self.program else f"{plan.binaries}/{self.name}"
 
 
 def etcd_arguments(plan: Plan) -> list[str]:
     """The flags of etcd."""
-    url = f"https://{LOOPBACK}:{plan.ports['etcd']}"
+    url = plan.url("etcd")
     # A cluster of one never talks to a peer, but wants the listener: port 0 is any free one.
     peer = f"https://{LOOPBACK}:0"
     return [
@@ -89,6 +112,7 @@ def apiserver_arguments(plan: Plan) -> list[str]:
     return [
         *_apiserver_network(plan),
         *_apiserver_identity(plan),
+        *(_apiserver_node(plan) if plan.node else _apiserver_alone()),
         *(_apiserver_audit(plan) if plan.options.audit_log else []),
         *plan.options.apiserver_args,
     ]
@@ -96,20 +120,32 @@ def apiserver_arguments(plan: Plan) -> list[str]:
 
 def _apiserver_network(plan: Plan) -> list[str]:
     return [
-        f"--bind-address={LOOPBACK}",
+        f"--bind-address={plan.address}",
         f"--secure-port={plan.ports['kube-apiserver']}",
         # Or the machine's own address is looked for, which fails where there is no network.
-        f"--advertise-address={LOOPBACK}",
+        f"--advertise-address={plan.address}",
         f"--tls-cert-file={plan.certificate('apiserver')}",
         f"--tls-private-key-file={plan.key('apiserver')}",
         f"--service-cluster-ip-range={pki.SERVICE_RANGE}",
-        # A loopback address is no valid endpoint: without "none" it is tried, and logged as an error, for ever.
-        "--endpoint-reconciler-type=none",
-        "--kubelet-preferred-address-types=InternalIP",
-        f"--etcd-servers=https://{LOOPBACK}:{plan.ports['etcd']}",
+        f"--etcd-servers={plan.url('etcd')}",
         f"--etcd-cafile={plan.certificate('etcd-ca')}",
         f"--etcd-certfile={plan.certificate('apiserver-etcd-client')}",
         f"--etcd-keyfile={plan.key('apiserver-etcd-client')}",
+    ]
+
+
+def _apiserver_alone() -> list[str]:
+    # A loopback address is no valid endpoint: without "none" it is tried, and logged as an error, for ever.
+    return ["--endpoint-reconciler-type=none"]
+
+
+def _apiserver_node(plan: Plan) -> list[str]:
+    return [
+        # A node's name resolves nowhere.
+        "--kubelet-preferred-address-types=InternalIP",
+        f"--kubelet-certificate-authority={plan.certificate('ca')}",
+        f"--kubelet-client-certificate={plan.certificate('apiserver-kubelet-client')}",
+        f"--kubelet-client-key={plan.key('apiserver-kubelet-client')}",
     ]
 
 
@@ -144,8 +180,8 @@ def _apiserver_audit(plan: Plan) -> list[str]:
 def controller_manager_arguments(plan: Plan) -> list[str]:
     """The flags of kube-controller-manager."""
     return [
-        f"--kubeconfig={plan.folder.root / 'controller-manager.kubeconfig'}",
-        f"--bind-address={LOOPBACK}",
+        f"--kubeconfig={plan.folder.kubeconfig_of('controller-manager')}",
+        f"--bind-address={plan.address}",
         f"--secure-port={plan.ports['kube-controller-manager']}",
         f"--tls-cert-file={plan.certificate('controller-manager-server')}",
         f"--tls-private-key-file={plan.key('controller-manager-server')}",
@@ -165,33 +201,34 @@ def controller_manager_arguments(plan: Plan) -> list[str]:
 
 def etcd_is_ready(plan: Plan) -> bool:
     """Whether etcd has elected itself and takes writes."""
-    status, body = _get(plan, "etcd", "/health", authority="etcd-ca", client="apiserver-etcd-client")
+    status, body = get(plan, "etcd", "/health", authority="etcd-ca", client="apiserver-etcd-client")
     return status == http.client.OK and json.loads(body).get("health") == "true"
 
 
 def apiserver_is_ready(plan: Plan) -> bool:
     """Whether kube-apiserver has run all its start hooks (the RBAC roles are there) and reaches etcd."""
-    return _answers(plan, "kube-apiserver", "/readyz")
+    return answers(plan, "kube-apiserver", "/readyz")
 
 
 def controllers_are_ready(plan: Plan) -> bool:
     """Whether the controllers work: the first namespace has its service account and its root certificate."""
-    return _answers(plan, "kube-controller-manager", "/healthz") and all(
-        _answers(plan, "kube-apiserver", f"/api/v1/namespaces/default/{path}")
+    return answers(plan, "kube-controller-manager", "/healthz") and all(
+        answers(plan, "kube-apiserver", f"/api/v1/namespaces/default/{path}")
         for path in ("serviceaccounts/default", "configmaps/kube-root-ca.crt")
     )
 
 
-def _answers(plan: Plan, component: str, path: str) -> bool:
-    return _get(plan, component, path, authority="ca", client="admin")[0] == http.client.OK
+def answers(plan: Plan, component: str, path: str) -> bool:
+    """Whether *component* answers a GET by the administrator with 200."""
+    return get(plan, component, path)[0] == http.client.OK
 
 
-def _get(plan: Plan, component: str, path: str, *, authority: str, client: str) -> tuple[int, bytes]:
+def get(plan: Plan, component: str, path: str, *, authority: str = "ca", client: str = "admin") -> tuple[int, bytes]:
     """Status and body of a GET; status 0 for no answer within 2 seconds, or for an answer from somebody else."""
     try:
         context = ssl.create_default_context(cafile=plan.certificate(authority))
         context.load_cert_chain(plan.certificate(client), plan.key(client))
-        connection = http.client.HTTPSConnection(LOOPBACK, plan.ports[component], timeout=2, context=context)
+        connection = http.client.HTTPSConnection(plan.address, plan.ports[component], timeout=2, context=context)
         with contextlib.closing(connection):
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -200,9 +237,9 @@ def _get(plan: Plan, component: str, path: str, *, authority: str, client: str) 
         return 0, b""
 
 
-COMPONENTS = (
-    Component("etcd", etcd_arguments, etcd_is_ready, patience=30),
-    Component("kube-apiserver", apiserver_arguments, apiserver_is_ready, patience=90),
-    Component("kube-controller-manager", controller_manager_arguments, controllers_are_ready, patience=60),
+CONTROL_PLANE = (
+    Component("etcd", etcd_arguments, etcd_is_ready, patience=30, port=2379),
+    Component("kube-apiserver", apiserver_arguments, apiserver_is_ready, patience=90, port=6443),
+    Component("kube-controller-manager", controller_manager_arguments, controllers_are_ready, patience=60, port=10257),
 )
 """In the order of starting; stopped the other way round."""

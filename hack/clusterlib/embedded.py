@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clusterlib import pki, processes, record
-from clusterlib.build import ensure_binaries
+from clusterlib.build import ensure_binaries, ensure_node_programs
 from clusterlib.cluster import Brought, Cluster, PartStatus, State, Status
-from clusterlib.components import AUDIT_POLICY, COMPONENTS, Component, Plan
-from clusterlib.errors import BadRequestError, NotRunningError
+from clusterlib.components import AUDIT_POLICY, Component, Plan
+from clusterlib.errors import BadRequestError, ImageError, NotRunningError
 from clusterlib.files import write_private
-from clusterlib.launch import Launcher, identities, stop_all
+from clusterlib.launch import Launcher, components_of, identities, plan_of, stop_all
+from clusterlib.node import images, leftovers, machine, network, settings
 from clusterlib.options import Options
 from clusterlib.paths import ClusterDir
 from clusterlib.processes import Identity
 from clusterlib.progress import Progress
-from clusterlib.record import Owner, Record
+from clusterlib.record import Node, Owner, Record
 
 NAME = "embedded"
 
@@ -50,14 +51,28 @@ class Embedded:
     def down(self, name: str) -> bool:
         """Stop the cluster's processes and delete its folder; False where there was none. Raises StopError."""
         folder = ClusterDir.of(name)
-        if not folder.root.exists():
+        if not folder.root.exists() and not leftovers.exist(folder):
             return False
         with record.exclusively(folder, self.progress):
             known = record.load(folder)
             if known:
                 stop_all(folder, known)
-            shutil.rmtree(folder.root, ignore_errors=True)
+            _clear(folder)
         return True
+
+    def load(self, name: str, archive: Path) -> list[str]:
+        """Bring the images of *archive* to the node; returns their names. Raises ImageError, NotRunningError."""
+        folder = ClusterDir.of(name)
+        known = record.load(folder)
+        if known is None or not known.ready:
+            raise NotRunningError(f"cluster {name} is not up: run `hack/cluster up --node --name {name}`.")
+        plan = plan_of(folder, known)
+        if not known.node:
+            raise ImageError(
+                f"cluster {name} has no node to load an image into: run `hack/cluster down --name {name}`, then "
+                f"`hack/cluster up --node --name {name}`."
+            )
+        return images.load(settings.containerd_socket(plan), archive)
 
     def status(self, name: str) -> Status:
         """How the cluster is; takes no lock, so it answers while another command works."""
@@ -88,16 +103,26 @@ class Embedded:
         return _as_cluster(folder, known)
 
     def _start(self, folder: ClusterDir, known: Record | None, options: Options, *, owned: bool) -> Record:
-        binaries = ensure_binaries(self.progress)
         heals = known is not None and known.ready
+        before = known if known and heals else Record(folder.name, NAME)
+        wanted = options or before.options
+        if heals and wanted.node != before.options.node:
+            _insist_on_same(before, wanted, state="exists")
+        if wanted.node:
+            machine.ensure(self.progress)
+        binaries = ensure_binaries(self.progress, node=wanted.node)
+        programs = str(ensure_node_programs(self.progress)) if wanted.node else ""
         if known:
             stop_all(folder, known)
+        node = before.node
         if not heals:
-            _lay_out(folder)
-        before = known if known and heals else Record(folder.name, NAME)
+            _clear(folder)
+            node = _choose_node(folder, programs) if wanted.node else None
+            _lay_out(folder, node)
         starting = dataclasses.replace(
             before,
-            options=options or before.options,
+            options=wanted,
+            node=dataclasses.replace(node, programs=programs) if node else None,
             # A healed cluster counts as ready all the time: were this start to fail, its data would be thrown away.
             kubernetes=binaries.kubernetes,
             etcd=binaries.etcd,
@@ -115,27 +140,37 @@ class Embedded:
         record.save(folder, starting)
         launcher = Launcher(folder, starting, self.progress)
         try:
+            if starting.node:
+                leftovers.keep_sysctls()
+                # A cable that is there has containers at its end: those of a healed cluster run on.
+                if not network.exists(folder):
+                    network.lay(folder, starting.node.gateway, starting.node.address)
             launcher.start()
-        except KeyboardInterrupt:
+        except BaseException as error:
             if not keep:
-                shutil.rmtree(folder.root, ignore_errors=True)
+                with processes.uninterrupted():
+                    leftovers.remove(folder)
+                    if isinstance(error, KeyboardInterrupt):
+                        shutil.rmtree(folder.root, ignore_errors=True)
             raise
         return launcher.record
 
 
 def inspect(folder: ClusterDir, known: Record) -> tuple[PartStatus, ...]:
     """Every part of a cluster as it is now: does its process live, does it answer."""
-    plan = Plan(folder, known.ports, known.options)
+    plan = plan_of(folder, known)
     running = identities(folder, known)
     # At the same time: of a cluster without etcd, most answers are a time-out.
     with ThreadPoolExecutor() as pool:
-        parts = pool.map(lambda component: _part(component, known, plan, running.get(component.name)), COMPONENTS)
-        return tuple(parts)
+        return tuple(
+            pool.map(lambda component: _part(component, known, plan, running.get(component.name)), components_of(known))
+        )
 
 
 def _part(component: Component, known: Record, plan: Plan, process: Identity | None) -> PartStatus:
-    version = known.etcd if component.name == "etcd" else known.kubernetes
-    address = f"127.0.0.1:{known.ports[component.name]}" if component.name in known.ports else ""
+    version = known.etcd if component.name == "etcd" else "" if component.program else known.kubernetes
+    port = known.ports.get(component.name)
+    address = f"{plan.address}:{port}" if port else ""
     if process is None:
         return PartStatus(component.name, version, None, address, "never started")
     if not process.is_alive():
@@ -161,18 +196,30 @@ def _advise(known: Record, state: State) -> str:
     return f"`hack/cluster up --name {known.name}` starts it again with its data, {remove}."
 
 
-def _insist_on_same(known: Record, options: Options) -> None:
+def _insist_on_same(known: Record, options: Options, state: str = "runs") -> None:
     if options and options != known.options:
         raise BadRequestError(
-            f"cluster {known.name} runs already, with other options ({known.options.describe()} instead of "
+            f"cluster {known.name} {state} already, with other options ({known.options.describe()} instead of "
             f"{options.describe()}). Run `hack/cluster down --name {known.name}` first, or use another --name."
         )
 
 
-def _lay_out(folder: ClusterDir) -> None:
+def _clear(folder: ClusterDir) -> None:
+    """Delete all that is there of a cluster whose servers are stopped; raises StopError, and then keeps its folder."""
+    if leftovers.exist(folder):
+        # Before the folder, or a mount in it is emptied with it.
+        leftovers.remove(folder)
     shutil.rmtree(folder.root, ignore_errors=True)
+
+
+def _choose_node(folder: ClusterDir, programs: str) -> Node:
+    gateway, address = network.choose_addresses(folder.mark, network.taken_addresses())
+    return Node(address, gateway, programs)
+
+
+def _lay_out(folder: ClusterDir, node: Node | None) -> None:
     folder.root.mkdir(parents=True, mode=0o700)
-    pki.create_pki(folder.pki, dt.datetime.now(dt.UTC))
+    pki.create_pki(folder.pki, dt.datetime.now(dt.UTC), node.address if node else None)
 
 
 def _as_cluster(folder: ClusterDir, known: Record) -> Cluster:

@@ -8,6 +8,7 @@ ClusterError            base: its text says what happened, to what, and what to 
 ├── StopError           a process outlived its kill
 ├── NotRunningError     there is no such cluster, or not all of it runs
 ├── RecordError         the file that says what runs is damaged
+├── ImageError          an image could not be brought in
 └── KubectlError        kubectl said no
 """
 
@@ -42,6 +43,10 @@ class NotRunningError(ClusterError):
 
 class RecordError(ClusterError):
     """The file that says what runs is damaged."""
+
+
+class ImageError(ClusterError):
+    """An image could not be brought in."""
 
 
 class KubectlError(ClusterError):

@@ -24,9 +24,9 @@ class Existing:
 
     def up(self, name: str, options: Options, *, owned: bool) -> Brought:  # noqa: ARG002 - nothing here is ours
         """Wait until the API answers; raises NotRunningError after 30 seconds, BadRequestError for any option."""
-        if options:
+        if alien := options.only_embedded():
             raise BadRequestError(
-                f"{options.describe()}: the flags of an existing cluster are not ours to set. Use --provider embedded."
+                f"{alien.describe()}: the flags of an existing cluster are not ours to set. Use --provider embedded."
             )
         cluster = self.find(name)
         version = server_version(cluster)
@@ -53,6 +53,12 @@ class Existing:
         state = State.RUNNING if version else State.STOPPED
         advice = "" if version else "it does not answer; it is not ours to start."
         return Status(name, NAME, state, version=version, kubeconfig=cluster.kubeconfig, advice=advice)
+
+    def load(self, name: str, archive: Path) -> list[str]:  # noqa: ARG002 - nothing here is ours
+        """Refuse: how images come to somebody else's nodes is theirs to say."""
+        raise BadRequestError(
+            f"{archive} cannot be loaded into an existing cluster: push the image to a registry that its nodes use."
+        )
 
     def find(self, name: str) -> Cluster:
         """The cluster that KUBECONFIG names; raises BadRequestError, ToolMissingError."""

@@ -17,7 +17,7 @@ def ensure_helm(progress: Progress, module: Path = HELM_MODULE_DIR) -> Path:
     go = find_go(progress)
     flags = link_flags(module_version(module, _RELEASE), module_version(MODULE_DIR, "k8s.io/kubernetes"))
     machine = f"{platform.system()}/{platform.machine()}"
-    program = cache_root() / "helm" / cache_key(module_files(module), go.version, machine, flags) / "helm"
+    program = cache_root() / "helm" / cache_key(module_files(module), go.version, machine, flags, PACKAGE) / "helm"
     ensure_built([Order(program, module, PACKAGE, flags)], go, "a minute or two on 2 cores", progress)
     return program
 

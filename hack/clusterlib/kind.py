@@ -6,11 +6,13 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from clusterlib import processes, record
 from clusterlib.cluster import Brought, Cluster, PartStatus, State, Status, server_version
-from clusterlib.errors import BadRequestError, NotRunningError, StartError, StopError, ToolMissingError
+from clusterlib.errors import BadRequestError, ImageError, NotRunningError, StartError, StopError, ToolMissingError
 from clusterlib.existing import kubectl_on_path
+from clusterlib.node import images as archives
 from clusterlib.options import Options
 from clusterlib.paths import ClusterDir
 from clusterlib.progress import Progress
@@ -43,8 +45,8 @@ class Kind:
 
     def up(self, name: str, options: Options, *, owned: bool) -> Brought:
         """Create the cluster; one that does not answer is made anew. Raises StartError, StopError, ToolMissingError."""
-        if options:
-            raise BadRequestError(f"{options.describe()}: only --provider embedded has this.")
+        if alien := options.only_embedded():
+            raise BadRequestError(f"{alien.describe()}: only --provider embedded has this.")
         folder = ClusterDir.of(name)
         with record.exclusively(folder, self.progress):
             if self.status(name).state is State.RUNNING:
@@ -83,6 +85,15 @@ class Kind:
             parts=(part,),
             advice="" if state is State.RUNNING else f"`hack/cluster up --name {name}` makes it anew, without data.",
         )
+
+    def load(self, name: str, archive: Path) -> list[str]:
+        """Bring the images of *archive* to the node; returns their names. Raises ImageError, NotRunningError."""
+        self.find(name)
+        loaded = archives.names(archive)
+        done = _kind("load", "image-archive", str(archive), "--name", _kind_name(name))
+        if done.returncode:
+            raise ImageError(f"`kind load image-archive {archive}` failed:\n{_indented(done.stderr)}")
+        return loaded
 
     def find(self, name: str) -> Cluster:
         """The cluster if it was brought up; raises NotRunningError."""

@@ -9,11 +9,15 @@ import dataclasses
 import os
 import signal
 import time
+from pathlib import Path
 
 from clusterlib import kubeconfig, ports, processes, record
-from clusterlib.components import ADDRESS_IN_USE, COMPONENTS, Component, Plan
+from clusterlib.components import ADDRESS_IN_USE, CONTROL_PLANE, Component, Plan
 from clusterlib.errors import StartError, StopError
 from clusterlib.files import tail, write_private
+from clusterlib.node import network
+from clusterlib.node.machine import search_path
+from clusterlib.node.parts import NODE_PARTS, NODE_USERS
 from clusterlib.paths import ClusterDir
 from clusterlib.processes import Identity
 from clusterlib.progress import Progress
@@ -37,7 +41,11 @@ class Launcher:
     folder: ClusterDir
     record: Record
     progress: Progress
-    components: tuple[Component, ...] = COMPONENTS
+    components: tuple[Component, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Without *components*, those that the record asks for."""
+        self.components = self.components or components_of(self.record)
 
     def start(self) -> None:
         """Start all parts, one after the other, and wait for each; raises StartError, and then nothing runs."""
@@ -53,7 +61,7 @@ class Launcher:
 
     def _start(self, component: Component) -> None:
         for _ in range(_ATTEMPTS):
-            self._choose_port(component.name)
+            self._choose_port(component)
             began = time.monotonic()
             log_before = _size(self.folder, component.name)
             self._spawn(component)
@@ -68,30 +76,32 @@ class Launcher:
             "attempts. Look with `ss -ltn` whether something takes them all, then run it again."
         )
 
-    def _choose_port(self, name: str) -> None:
+    def _choose_port(self, component: Component) -> None:
         # A healed cluster keeps its ports if it can: kubeconfigs in other hands stay good.
-        port = self.record.ports.get(name, 0)
-        if not port or not ports.is_free(port):
+        port = component.port if self.record.node else self.record.ports.get(component.name, 0)
+        if not self.record.node and (not port or not ports.is_free(port)):
             port = ports.free_port()
-        self._update(dataclasses.replace(self.record, ports=self.record.ports | {name: port}))
-        if name == "kube-apiserver":
-            write_kubeconfigs(self.folder, port)
+        self._update(dataclasses.replace(self.record, ports=self.record.ports | {component.name: port}))
+        if component.name == "kube-apiserver":
+            write_kubeconfigs(self.folder, self._plan().url("kube-apiserver"), node=self.record.node is not None)
 
     def _forget_port(self, name: str) -> None:
         kept = {other: port for other, port in self.record.ports.items() if other != name}
         self._update(dataclasses.replace(self.record, ports=kept))
 
     def _spawn(self, component: Component) -> None:
-        binary = f"{self.record.binaries}/{component.name}"
-        argv = [binary, *component.arguments(self._plan())]
+        plan = self._plan()
+        within = network.enter(self.folder.label) if self.record.node else []
+        argv = [*within, component.path(plan), *component.arguments(plan)]
         try:
+            component.prepare(plan)
             with processes.uninterrupted():
                 pid = processes.spawn(argv, self.folder.log(component.name), _environment())
                 self._update(dataclasses.replace(self.record, pids=self.record.pids | {component.name: pid}))
         except OSError as error:
             raise StartError(
                 f"cluster {self.folder.name}: {component.name} cannot be run: {error}. "
-                f"Delete {self.record.binaries} to have it built again."
+                f"Delete {Path(component.path(plan)).parent} to have it built again."
             ) from error
 
     def _wait_until_ready(self, component: Component, began: float, log_before: int) -> None:
@@ -127,20 +137,29 @@ class Launcher:
         )
 
     def _plan(self) -> Plan:
-        return Plan(self.folder, self.record.ports, self.record.options)
+        return plan_of(self.folder, self.record)
 
     def _update(self, changed: Record) -> None:
         self.record = changed
         record.save(self.folder, changed)
 
 
-def write_kubeconfigs(folder: ClusterDir, port: int) -> None:
-    """Write the kubeconfigs of the administrator and of the controllers for an API server on *port*."""
-    server = f"https://{ports.LOOPBACK}:{port}"
-    for user, path in (
-        ("admin", folder.kubeconfig),
-        ("controller-manager", folder.root / "controller-manager.kubeconfig"),
-    ):
+def components_of(known: Record) -> tuple[Component, ...]:
+    """The parts of a cluster, in the order of starting."""
+    return (*CONTROL_PLANE, *NODE_PARTS) if known.node else CONTROL_PLANE
+
+
+def plan_of(folder: ClusterDir, known: Record) -> Plan:
+    """All that decides how the parts of a cluster are started."""
+    return Plan(folder, known.ports, known.options, known.binaries, known.node)
+
+
+def write_kubeconfigs(folder: ClusterDir, server: str, *, node: bool) -> None:
+    """Write the kubeconfigs of the administrator and of the parts for an API server at the URL *server*."""
+    paths = {"admin": folder.kubeconfig} | {
+        user: folder.kubeconfig_of(user) for user in ("controller-manager", *(NODE_USERS if node else ()))
+    }
+    for user, path in paths.items():
         content = kubeconfig.render(context=f"mintls-{folder.name}", server=server, user=user, pki_folder=folder.pki)
         write_private(path, content)
 
@@ -148,9 +167,11 @@ def write_kubeconfigs(folder: ClusterDir, port: int) -> None:
 def identities(folder: ClusterDir, known: Record) -> dict[str, Identity]:
     """How the processes of a cluster are recognised, by component."""
     # The trailing slash: cluster "a" must not take the processes of cluster "ab" for its own.
+    plan = plan_of(folder, known)
     return {
-        name: Identity(pid, binary=f"{known.binaries}/{name}", folder=f"{folder.root}/")
-        for name, pid in known.pids.items()
+        component.name: Identity(known.pids[component.name], binary=component.path(plan), folder=f"{folder.root}/")
+        for component in components_of(known)
+        if component.name in known.pids
     }
 
 
@@ -161,7 +182,7 @@ def stop_all(folder: ClusterDir, known: Record) -> None:
     """
     alive = {name: process for name, process in identities(folder, known).items() if process.is_alive()}
     grace = _GRACE if "etcd" in alive else 0
-    for component in reversed(COMPONENTS):
+    for component in reversed(components_of(known)):
         stubborn = processes.stop([alive[component.name]] if component.name in alive else [], grace)
         if stubborn:
             raise StopError(
@@ -169,12 +190,14 @@ def stop_all(folder: ClusterDir, known: Record) -> None:
                 "It may hang in the kernel: look at its state with `ps`, then run `hack/cluster down` again."
             )
     # A port that is held beyond this is a stranger's by now; the next start chooses another.
-    ports.wait_until_free([port for name, port in known.ports.items() if name in alive], seconds=5)
+    if not known.node:
+        ports.wait_until_free([port for name, port in known.ports.items() if name in alive], seconds=5)
 
 
 def _environment() -> dict[str, str]:
     # Not the caller's: ETCD_* would configure etcd, proxy variables would divert the API server's webhook calls.
-    return {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR", "LANG") if key in os.environ}
+    kept = {key: os.environ[key] for key in ("HOME", "TMPDIR", "LANG") if key in os.environ}
+    return kept | {"PATH": search_path()}
 
 
 def _size(folder: ClusterDir, component: str) -> int:

@@ -1,5 +1,6 @@
 """Where things live: all of it outside the source tree, so that ``git clean`` cannot orphan a running process."""
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ NODE_MODULE_DIR = MODULE_DIR.with_name("node")
 
 HELM_MODULE_DIR = MODULE_DIR.with_name("helm")
 """The Go module that Helm is built from, for the tests of the chart."""
+
+RUN_DIR = Path("/run/mintls")
+"""Of all nodes on this machine; root's."""
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
@@ -70,6 +74,10 @@ class ClusterDir:
         """The administrator's kubeconfig."""
         return self.root / "kubeconfig"
 
+    def kubeconfig_of(self, user: str) -> Path:
+        """The kubeconfig of a part of the cluster."""
+        return self.root / f"{user}.kubeconfig"
+
     @property
     def pki(self) -> Path:
         """Keys and certificates."""
@@ -89,6 +97,21 @@ class ClusterDir:
     def audit_policy(self) -> Path:
         """The policy for the audit log."""
         return self.root / "audit-policy.yaml"
+
+    @property
+    def mark(self) -> str:
+        """What tells this cluster's things from others' where a name has to be short: 8 hexadecimal digits."""
+        return hashlib.sha256(str(self.root).encode()).hexdigest()[:8]
+
+    @property
+    def label(self) -> str:
+        """The name of the node's network namespace and of its cgroup."""
+        return f"mintls-{self.mark}"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and state of the node's container runtime: short-lived, and a socket's path has to be short."""
+        return RUN_DIR / self.mark
 
     def log(self, component: str) -> Path:
         """What *component* wrote to stdout and stderr."""

@@ -6,6 +6,7 @@ TLS although it only listens on the loopback interface: other accounts of this m
 server that was given a stale port must not end up with the etcd of the cluster next door.
 """
 
+import dataclasses
 import datetime as dt
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -45,6 +46,9 @@ class Leaf:
     names: tuple[str, ...] = ()
 
 
+NODE_NAME = "node"
+"""What the one node of a cluster is called."""
+
 AUTHORITIES: dict[str, dict[str, Leaf]] = {
     "ca": {
         "apiserver": Leaf("kube-apiserver", _SERVER, names=_API_NAMES),
@@ -61,11 +65,25 @@ AUTHORITIES: dict[str, dict[str, Leaf]] = {
 }
 """Authority to what it signs; each name is that of a ``.crt`` and a ``.key`` file."""
 
+_NODE_LEAVES = {
+    "apiserver-kubelet-client": Leaf("kube-apiserver-kubelet-client", _CLIENT, organization="system:masters"),
+    "scheduler": Leaf("system:kube-scheduler", _CLIENT),
+    "scheduler-server": Leaf("kube-scheduler", _SERVER, names=("localhost",)),
+    "kubelet": Leaf(f"system:node:{NODE_NAME}", _CLIENT, organization="system:nodes"),
+    "kubelet-server": Leaf(NODE_NAME, _SERVER, names=(NODE_NAME,)),
+    "kube-proxy": Leaf("system:kube-proxy", _CLIENT),
+    "coredns": Leaf("system:coredns", _CLIENT),
+}
+"""What ``ca`` signs in addition for a cluster with a node."""
 
-def create_pki(folder: Path, now: dt.datetime) -> None:
-    """Write all keys and certificates of a new cluster into *folder*; raises OSError."""
+
+def create_pki(folder: Path, now: dt.datetime, node_address: str | None = None) -> None:
+    """Write all keys and certificates of a new cluster into *folder*; raises OSError.
+
+    With a *node_address* there are those of a node too, and every server may be reached at that address.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for authority, leaves in AUTHORITIES.items():
+    for authority, leaves in _wanted(node_address).items():
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _authority(authority, key, now)
         _write(folder, authority, key, certificate)
@@ -73,6 +91,20 @@ def create_pki(folder: Path, now: dt.datetime) -> None:
             leaf_key = ec.generate_private_key(ec.SECP256R1())
             _write(folder, name, leaf_key, _sign(leaf, leaf_key, certificate, key, now))
     _write_service_account_keys(folder)
+
+
+def _wanted(node_address: str | None) -> dict[str, dict[str, Leaf]]:
+    if node_address is None:
+        return AUTHORITIES
+    wanted = AUTHORITIES | {"ca": AUTHORITIES["ca"] | _NODE_LEAVES}
+    return {
+        authority: {name: _reached_at(leaf, node_address) for name, leaf in leaves.items()}
+        for authority, leaves in wanted.items()
+    }
+
+
+def _reached_at(leaf: Leaf, address: str) -> Leaf:
+    return dataclasses.replace(leaf, names=(*leaf.names, address)) if leaf.names else leaf
 
 
 def certificate_path(folder: Path, name: str) -> Path:

@@ -45,7 +45,7 @@ def choose(facts: Facts) -> tuple[str, str]:
         return _asked(facts)
     if facts.recorded:
         return facts.recorded, "that is what it was made with"
-    if facts.options:
+    if facts.options.only_embedded():
         return embedded.NAME, "only it has the options asked for"
     if facts.kubeconfig_given:
         return existing.NAME, "KUBECONFIG names a cluster"

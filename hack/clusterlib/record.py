@@ -24,6 +24,18 @@ class Owner:
 
 
 @dataclass(frozen=True)
+class Node:
+    """The node of a cluster that has one."""
+
+    address: str
+    """Its IPv4 address, which the whole cluster listens on."""
+    gateway: str
+    """The machine's end of the cable to it."""
+    programs: str
+    """The folder of the programs that are not Kubernetes' own."""
+
+
+@dataclass(frozen=True)
 class Record:
     """One cluster, as it was left."""
 
@@ -41,6 +53,7 @@ class Record:
     pids: dict[str, int] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     owner: Owner | None = None
+    node: Node | None = None
 
     def became_ready(self) -> "Record":
         """The same, ready since now."""
@@ -75,8 +88,10 @@ def save(folder: ClusterDir, record: Record) -> None:
 def _decode(data: dict[str, Any]) -> Record:
     options = data.pop("options")
     owner = data.pop("owner")
+    node = data.pop("node", None)
     return Record(
         **data,
-        options=Options(audit_log=options["audit_log"], apiserver_args=tuple(options["apiserver_args"])),
+        options=Options(**options | {"apiserver_args": tuple(options["apiserver_args"])}),
         owner=Owner(**owner) if owner else None,
+        node=Node(**node) if node else None,
     )

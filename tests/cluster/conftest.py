@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 
 from clusterlib.cluster import Cluster
+from clusterlib.components import Plan
 from clusterlib.embedded import Embedded
 from clusterlib.errors import RecordError
+from clusterlib.node import machine
+from clusterlib.options import Options
 from clusterlib.paths import ClusterDir, recorded_clusters
 from clusterlib.progress import Silent
+from clusterlib.record import Node
 
 type MakeProgram = Callable[[str, str], Path]
 
@@ -65,6 +69,29 @@ def programs_only_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def a_cluster(tmp_path: Path) -> Cluster:
     return Cluster("here", "embedded", tmp_path / "kubeconfig", tmp_path / "bin" / "kubectl")
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    """Of a cluster with a node."""
+    parts = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns")
+    ports = {name: number for number, name in enumerate(parts, start=1)}
+    node = Node("198.18.0.6", "198.18.0.5", str(tmp_path / "programs"))
+    return Plan(ClusterDir(tmp_path / "here"), ports, Options(node=True), str(tmp_path / "bin"), node)
+
+
+@pytest.fixture(scope="module")
+def node_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where this module's clusters live; skips where no node can be had."""
+    if reason := machine.unfit():
+        pytest.skip(reason)
+    return tmp_path_factory.mktemp("state")
+
+
+def embedded_environment(home: Path) -> dict[str, str]:
+    """For a command that is to keep its clusters in *home*."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "MINTLS_CLUSTER_PROVIDER")}
+    return kept | {"XDG_STATE_HOME": str(home), "MINTLS_CLUSTER_PROVIDER": "embedded"}
 
 
 def processes_naming(text: str) -> list[str]:

@@ -191,7 +191,9 @@ def test_a_broken_binary_names_the_part_and_leaves_nothing_running(
     (tmp_path / "etcd").symlink_to(good.path("etcd"))
     (tmp_path / "kube-apiserver").write_bytes(good.path("kube-apiserver").read_bytes()[:4096])
     (tmp_path / "kube-apiserver").chmod(0o755)
-    monkeypatch.setattr(embedded, "ensure_binaries", lambda _: build.Binaries(tmp_path, good.kubernetes, good.etcd))
+    monkeypatch.setattr(
+        embedded, "ensure_binaries", lambda *_, **__: build.Binaries(tmp_path, good.kubernetes, good.etcd)
+    )
     with pytest.raises(StartError, match="kube-apiserver"):
         Embedded(Silent()).up("broken", Options(), owned=False)
     assert processes_naming(f"{state_home}/") == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clusterlib import launch, pki, record
-from clusterlib.components import COMPONENTS, Component, Plan
+from clusterlib.components import CONTROL_PLANE, Component, Plan
 from clusterlib.errors import StartError
 from clusterlib.launch import Launcher, stop_all
 from clusterlib.paths import ClusterDir
@@ -34,7 +34,7 @@ def launcher(folder: ClusterDir, program: MakeProgram, tmp_path: Path) -> Launch
 
     pki.create_pki(folder.pki, dt.datetime.now(dt.UTC))
     known = Record("here", "embedded", binaries=str(tmp_path / "bin"))
-    return Launcher(folder, known, Silent(), tuple(pretended(component) for component in COMPONENTS))
+    return Launcher(folder, known, Silent(), tuple(pretended(component) for component in CONTROL_PLANE))
 
 
 def running(launcher: Launcher) -> list[str]:
@@ -46,7 +46,7 @@ def test_a_start_writes_down_what_runs(launcher: Launcher) -> None:
     known = record.load(launcher.folder)
     assert known is not None
     assert known.ready
-    assert set(known.pids) == set(known.ports) == {component.name for component in COMPONENTS}
+    assert set(known.pids) == set(known.ports) == {component.name for component in CONTROL_PLANE}
     assert len(running(launcher)) == 3
     stop_all(launcher.folder, known)
     assert running(launcher) == []
@@ -128,7 +128,7 @@ def test_servers_do_not_see_the_callers_settings(
 
 def test_a_kubeconfig_for_people_and_one_for_the_controllers(folder: ClusterDir) -> None:
     pki.create_pki(folder.pki, dt.datetime.now(dt.UTC))
-    launch.write_kubeconfigs(folder, 1234)
+    launch.write_kubeconfigs(folder, "https://127.0.0.1:1234", node=False)
     assert "https://127.0.0.1:1234" in folder.kubeconfig.read_text()
     assert folder.kubeconfig.stat().st_mode & 0o777 == 0o600
     assert (folder.root / "controller-manager.kubeconfig").stat().st_mode & 0o777 == 0o600

@@ -3,9 +3,9 @@
 package main
 
 import (
+	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
-	_ "github.com/coredns/coredns/plugin/health"
 	_ "github.com/coredns/coredns/plugin/kubernetes"
 	_ "github.com/coredns/coredns/plugin/ready"
 	_ "github.com/coredns/coredns/plugin/template"
@@ -16,7 +16,7 @@ import (
 
 // The order of the chain is that of the directives, not that of the Corefile: CoreDNS' own order is kept.
 func init() {
-	dnsserver.Directives = []string{"health", "ready", "errors", "template", "cache", "kubernetes"}
+	dnsserver.Directives = []string{"bind", "ready", "errors", "template", "cache", "kubernetes"}
 }
 
 func main() {
