@@ -11,7 +11,7 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/mintls \
     UV_PYTHON_DOWNLOADS=never \
     UV_LINK_MODE=copy \
     UV_NO_CACHE=1 \
-    UV_NATIVE_TLS=1 \
+    UV_SYSTEM_CERTS=1 \
     PYC_INVALIDATION_MODE=UNCHECKED_HASH \
     PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3.13 -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --quiet "uv==${UV_VERSION}"
@@ -23,6 +23,10 @@ COPY operator ./operator
 RUN /opt/uv/bin/uv sync --frozen --no-dev --no-editable --compile-bytecode --reinstall-package mintls
 
 FROM ${BASE_IMAGE}
+# Nothing is installed in a running container.
+RUN rm -rf /usr/lib/python3*/ensurepip /usr/share/python-wheels /usr/local/lib/python3*/ensurepip \
+    /usr/local/lib/python3*/site-packages/pip* /usr/local/bin/pip*
+COPY --from=build /opt/mintls /opt/mintls
 ARG VERSION=0.1.0
 ARG REVISION=""
 LABEL org.opencontainers.image.title="mintls" \
@@ -30,7 +34,6 @@ LABEL org.opencontainers.image.title="mintls" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --from=build /opt/mintls /opt/mintls
 # The bytecode is there already, and the root file system may be read-only.
 ENV PATH=/opt/mintls/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 # A number: Kubernetes cannot tell of a name whether it is root.

@@ -10,6 +10,7 @@ NODE ?=
 PYTEST_ARGS ?=
 IMAGE ?=
 BASE_IMAGE ?=
+OUTPUT ?=
 # Nothing is formatted or generated without being checked in: CI sees what you saw.
 RUN = $(UV) run --frozen --quiet
 UV = $(shell command -v uv >/dev/null && uv --version >/dev/null 2>&1 && echo uv || echo "$${XDG_CACHE_HOME:-$$HOME/.cache}/mintls/uv/bin/uv")
@@ -56,8 +57,8 @@ unit: setup check-unit ## Unit tests alone
 integration: setup ## Tests against a real Kubernetes API
 	@MINTLS_CLUSTER_PROVIDER=$(PROVIDER) $(RUN) pytest tests -m cluster $(PYTEST_ARGS)
 
-image: ## Build the image with docker, podman or buildah; IMAGE=..., BASE_IMAGE=...
-	@IMAGE=$(IMAGE) BASE_IMAGE=$(BASE_IMAGE) hack/image
+image: ## Build the image with docker, podman or buildah; IMAGE=..., BASE_IMAGE=..., OUTPUT=archive
+	@IMAGE=$(IMAGE) BASE_IMAGE=$(BASE_IMAGE) OUTPUT=$(OUTPUT) hack/image
 
 cluster-up: setup ## Start a Kubernetes API for yourself; NODE=1 with a node that runs pods
 	@hack/cluster up --provider $(PROVIDER) $(if $(NODE),--node)
