@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup image demo demo-down test check check-lint check-types check-unit format generate unit integration cluster-up cluster-down clean
+.PHONY: help setup image demo demo-down test check check-lint check-types check-unit format generate unit integration e2e cluster-up cluster-down clean
 
 PROVIDER ?= auto
 KEEP ?=
@@ -16,7 +16,7 @@ RUN = $(UV) run --frozen --quiet
 UV = $(shell command -v uv >/dev/null && uv --version >/dev/null 2>&1 && echo uv || echo "$${XDG_CACHE_HOME:-$$HOME/.cache}/mintls/uv/bin/uv")
 
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Variables: PROVIDER=auto|embedded|kind|existing  KEEP=1 (demo)  NODE=1 (cluster-up)  PYTEST_ARGS=... (test, unit, integration)"
 
 setup: ## Install what the other targets need (uv, the virtual environment)
@@ -28,7 +28,7 @@ demo: setup ## Show the whole chain on a real Kubernetes API; KEEP=1 leaves it r
 demo-down: setup ## End a demo that was kept
 	@$(RUN) hack/demo down
 
-test: check integration ## Everything: checks, unit tests, real API server, real TLS, the demo
+test: check integration e2e ## Everything: checks, unit tests, real API server, real TLS, the demo
 
 check: setup ## Format, lint, types, layers, generated files, unit tests; under a minute
 	@$(MAKE) --no-print-directory -j2 --output-sync=target check-types check-unit check-lint
@@ -43,7 +43,7 @@ check-types:
 	@$(RUN) mypy
 
 check-unit:
-	@$(RUN) pytest tests -m "not cluster" -q -n auto --dist worksteal $(PYTEST_ARGS)
+	@$(RUN) pytest tests -m "not cluster and not e2e" -q -n auto --dist worksteal $(PYTEST_ARGS)
 
 format: setup ## Format and fix what can be fixed
 	@$(RUN) ruff format .
@@ -59,6 +59,9 @@ integration: setup ## Tests against a real Kubernetes API
 
 image: ## Build the image with docker, podman or buildah; IMAGE=..., BASE_IMAGE=..., OUTPUT=archive
 	@IMAGE=$(IMAGE) BASE_IMAGE=$(BASE_IMAGE) OUTPUT=$(OUTPUT) hack/image
+
+e2e: setup ## Pods on a real node, from helm install to helm uninstall; says so where no node can be had
+	@MINTLS_CLUSTER_PROVIDER=$(PROVIDER) $(RUN) pytest tests/e2e -m e2e -q $(PYTEST_ARGS)
 
 cluster-up: setup ## Start a Kubernetes API for yourself; NODE=1 with a node that runs pods
 	@hack/cluster up --provider $(PROVIDER) $(if $(NODE),--node)

@@ -5,6 +5,7 @@ import datetime as dt
 import os
 import shutil
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from clusterlib.cluster import Brought, Cluster, PartStatus, State, Status
 from clusterlib.components import AUDIT_POLICY, Component, Plan
 from clusterlib.errors import BadRequestError, ImageError, NotRunningError
 from clusterlib.files import write_private
-from clusterlib.launch import Launcher, components_of, identities, plan_of, stop_all
+from clusterlib.launch import Launcher, components_of, identities, plan_of, stop_all, surviving
 from clusterlib.node import images, leftovers, machine, network, settings
 from clusterlib.options import Options
 from clusterlib.paths import ClusterDir
@@ -112,8 +113,9 @@ class Embedded:
             machine.ensure(self.progress)
         binaries = ensure_binaries(self.progress, node=wanted.node)
         programs = str(ensure_node_programs(self.progress)) if wanted.node else ""
+        kept = surviving(folder, known) if known and heals and known.binaries == str(binaries.folder) else {}
         if known:
-            stop_all(folder, known)
+            stop_all(folder, known, keep=kept)
         node = before.node
         if not heals:
             _clear(folder)
@@ -127,7 +129,7 @@ class Embedded:
             kubernetes=binaries.kubernetes,
             etcd=binaries.etcd,
             binaries=str(binaries.folder),
-            pids={},
+            pids=kept,
             owner=Owner(os.getpid(), processes.started_at(os.getpid())) if owned else before.owner,
         )
         if heals:
@@ -154,6 +156,14 @@ class Embedded:
                         shutil.rmtree(folder.root, ignore_errors=True)
             raise
         return launcher.record
+
+
+def kill(name: str, components: Collection[str]) -> int:
+    """End parts of a running cluster without asking them, as a crash does; returns how many it were."""
+    folder = ClusterDir.of(name)
+    known = record.load(folder)
+    parts = identities(folder, known) if known else {}
+    return len([each for each in components if each in parts and not processes.stop([parts[each]], grace=0)])
 
 
 def inspect(folder: ClusterDir, known: Record) -> tuple[PartStatus, ...]:

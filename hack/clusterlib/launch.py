@@ -9,6 +9,7 @@ import dataclasses
 import os
 import signal
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from clusterlib import kubeconfig, ports, processes, record
@@ -60,6 +61,10 @@ class Launcher:
             raise
 
     def _start(self, component: Component) -> None:
+        if component.name in self.record.pids:
+            # A survivor of a cluster that is healed.
+            self._wait_until_ready(component, time.monotonic(), _size(self.folder, component.name))
+            return
         for _ in range(_ATTEMPTS):
             self._choose_port(component)
             began = time.monotonic()
@@ -175,12 +180,23 @@ def identities(folder: ClusterDir, known: Record) -> dict[str, Identity]:
     }
 
 
-def stop_all(folder: ClusterDir, known: Record) -> None:
-    """Stop what runs of a cluster and wait until its ports are free; raises StopError.
+def surviving(folder: ClusterDir, known: Record) -> dict[str, int]:
+    """The node's servers that still run, by process id: they carry pods, which need no restart of theirs."""
+    running = identities(folder, known)
+    return {
+        part.name: running[part.name].pid
+        for part in NODE_PARTS
+        if part.name in running and running[part.name].is_alive()
+    }
+
+
+def stop_all(folder: ClusterDir, known: Record, keep: Collection[str] = ()) -> None:
+    """Stop what runs of a cluster, but for *keep*, and wait until its ports are free; raises StopError.
 
     The API server before etcd: without its store it lingers until its grace is over, so then it gets none.
     """
     alive = {name: process for name, process in identities(folder, known).items() if process.is_alive()}
+    alive = {name: process for name, process in alive.items() if name not in keep}
     grace = _GRACE if "etcd" in alive else 0
     for component in reversed(components_of(known)):
         stubborn = processes.stop([alive[component.name]] if component.name in alive else [], grace)

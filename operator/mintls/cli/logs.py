@@ -6,7 +6,13 @@ import time
 
 from pythonjsonlogger.msgspec import MsgspecFormatter
 
-_NOISY = ("kopf", "aiohttp.access", "asyncio")
+_NOISY = {
+    "kopf": logging.WARNING,
+    "aiohttp.access": logging.WARNING,
+    "asyncio": logging.WARNING,
+    # It warns that it leaves signals alone, as it should: they are ours.
+    "kopf._core.reactor.running": logging.ERROR,
+}
 
 
 def configure_logging(verbosity: int) -> None:
@@ -26,5 +32,5 @@ def configure_logging(verbosity: int) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if verbosity else logging.INFO)
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(logging.DEBUG if verbosity > 1 else logging.WARNING)
+    for name, level in _NOISY.items():
+        logging.getLogger(name).setLevel(logging.DEBUG if verbosity > 1 else level)

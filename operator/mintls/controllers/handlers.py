@@ -10,7 +10,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -59,7 +59,15 @@ async def watch(stores: Stores, credentials: Credentials) -> None:
 
 
 async def _observe(registry: kopf.OperatorRegistry, stop: threading.Event) -> None:
-    await kopf.operator(registry=registry, settings=quiet_settings(), standalone=True, clusterwide=True, stop_flag=stop)
+    await kopf.operator(
+        registry=registry,
+        settings=quiet_settings(),
+        standalone=True,
+        clusterwide=True,
+        stop_flag=stop,
+        # Or kopf asks for the name of the user, and a container's has none: its uid is in no /etc/passwd.
+        identity=cast("Any", "mintls-operator"),
+    )
     # aiohttp closes TLS connections after it has said that they are closed ("Graceful Shutdown" in its documentation).
     await asyncio.sleep(_CLOSING_SECONDS)
 

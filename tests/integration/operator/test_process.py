@@ -16,11 +16,21 @@ from mintls.kube.paths import CLIENT_CERTIFICATES, LEASES, OAUTH_CLIENTS
 pytestmark = pytest.mark.cluster
 
 
+# As in a container: its user is a number that has no name.
+NAMELESS = """
+import getpass, runpy
+def nobody():
+    raise OSError("No username set in the environment")
+getpass.getuser = nobody
+runpy.run_module("mintls", run_name="__main__", alter_sys=True)
+"""
+
+
 async def start(world: World, part: str, *arguments: str) -> Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "mintls",
+        "-c",
+        NAMELESS,
         part,
         *("--kubeconfig", str(world.kubeconfig(f"mintls-{part}"))),
         *("--issuer-url", world.installation.issuer_url),
@@ -82,7 +92,7 @@ async def test_operator_and_issuer_start_report_and_stop(world: World) -> None:
         "billing",
         1,
     )
-    assert not [line for line in lines if line["level"] not in {"INFO", "WARNING"}]
+    assert not [line for line in lines if line["level"] != "INFO"]
 
     async def released() -> bool:
         return not (await world.get(LEASES, SYSTEM, "mintls-operator"))["spec"].get("holderIdentity")

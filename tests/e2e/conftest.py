@@ -1,0 +1,174 @@
+"""A node with Mintls' image, and a line for each scenario that a person can read.
+
+Everything here is done as users do it: helm, kubectl, pods. Where no node can be had, the scenarios are skipped and
+the reason is printed.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders.helm import CHART, SYSTEM, Helm
+from builders.world import REPOSITORY
+from clusterlib import embedded, kind, providers
+from clusterlib.cluster import Cluster
+from clusterlib.helm import ensure_helm
+from clusterlib.node import machine
+from clusterlib.options import Options
+from clusterlib.paths import cache_root
+from clusterlib.progress import Progress, Silent
+from clusterlib.pytest_plugin import uncaptured
+from clusterlib.session import running_cluster
+
+WORKLOAD_IMAGE = "mintls-e2e-workload:1"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[Any]:
+    """Print each scenario with its outcome."""
+    del call
+    report = yield
+    if report.when == "call" or not report.passed:
+        scenario = (getattr(item, "function", item).__doc__ or item.name).splitlines()[0].rstrip(".")
+        outcome = {"passed": "ok", "skipped": "skipped"}.get(report.outcome, "FAILED")
+        said = "".join(f"; {text}" for text in item.stash.get(_SAID, []))
+        with uncaptured(item.config):
+            tell(f"{outcome:<8}{scenario} ({report.duration:.0f} s{said})")
+            if report.skipped and isinstance(report.longrepr, tuple):
+                tell(f"        {report.longrepr[2]}")
+    return report
+
+
+def tell(line: str) -> None:
+    """A line for whoever watches; pytest's own dots end in the middle of one."""
+    sys.stdout.write(f"\n{line}")
+    sys.stdout.flush()
+
+
+_SAID = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Adds a figure to the scenario's line."""
+    return request.node.stash.setdefault(_SAID, []).append  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def provider_of_node() -> str:
+    """Which provider has a node here; skips where none has."""
+    asked = os.environ.get(providers.VARIABLE, providers.AUTO)
+    if asked == kind.NAME or (asked == providers.AUTO and _kind_works()):
+        return kind.NAME
+    if asked == "existing":
+        pytest.skip("the image cannot be loaded into an existing cluster: unset MINTLS_CLUSTER_PROVIDER")
+    if reason := machine.unfit():
+        pytest.skip(f"no node can be had here: {reason}")
+    return embedded.NAME
+
+
+def _kind_works() -> bool:
+    return bool(shutil.which("kind") and shutil.which("kubectl") and kind.engine())
+
+
+@pytest.fixture(scope="session")
+def image(provider_of_node: str, pytestconfig: pytest.Config) -> Path:
+    """The archive of Mintls' image, built now."""
+    del provider_of_node
+    return build_image(pytestconfig, REPOSITORY / "Dockerfile")
+
+
+def build_image(config: pytest.Config, dockerfile: Path, name: str = "") -> Path:
+    """Build an image as `make image` does; returns its archive."""
+    archive = cache_root() / "images" / f"{name.partition(':')[0] or 'mintls'}.tar"
+    environment = {key: value for key, value in os.environ.items() if key not in ("IMAGE", "BASE_IMAGE")}
+    own = {"FILE": str(dockerfile), "OUTPUT": str(archive)} | ({"IMAGE": name} if name else {})
+    with uncaptured(config):
+        tell(f"building the image of {dockerfile.relative_to(REPOSITORY)}: a minute or two, unless it is cached")
+        done = subprocess.run(
+            [REPOSITORY / "hack" / "image"], env=environment | own, capture_output=True, text=True, check=False
+        )
+        tell(done.stdout.strip())
+    assert done.returncode == 0, done.stderr[-4000:]
+    return archive
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A node with the images on it, and the tools."""
+
+    cluster: Cluster
+    helm: Helm
+    restart: Callable[[], None]
+    """Kill the control plane and start it again; the pods run on."""
+
+    def kubectl(self, *arguments: str, stdin: str = "") -> str:
+        """What kubectl prints."""
+        return self.cluster.kubectl(*arguments, stdin=stdin).strip()
+
+    def get(self, *arguments: str) -> Any:
+        """What kubectl get prints, as data."""
+        return json.loads(self.kubectl("get", *arguments, "--output=json"))
+
+    def tried(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A kubectl that may fail."""
+        return subprocess.run(
+            [self.cluster.kubectl_path, *arguments],
+            env=self.cluster.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="session")
+def stage(
+    provider_of_node: str,
+    image: Path,
+    pytestconfig: pytest.Config,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stage]:
+    """A cluster with a node, nothing installed, the images loaded."""
+    workload = build_image(pytestconfig, Path(__file__).parent / "pods" / "Dockerfile", WORKLOAD_IMAGE)
+    with uncaptured(pytestconfig):
+        helm = ensure_helm(Progress())
+        brought = running_cluster(provider=provider_of_node, options=Options(node=True), progress=Progress())
+        cluster = brought.__enter__()
+    try:
+        provider = providers.make(provider_of_node, Silent())
+        for archive in (image, workload):
+            provider.load(cluster.name, archive)
+        home = tmp_path_factory.mktemp("helm")
+        yield Stage(cluster, Helm(helm, home, {"KUBECONFIG": str(cluster.kubeconfig)}), lambda: restart(cluster))
+    finally:
+        brought.__exit__(None, None, None)
+
+
+def restart(cluster: Cluster) -> None:
+    """Kill what serves the API, and have it back."""
+    if cluster.provider != embedded.NAME:
+        pytest.skip("only the embedded provider's control plane is ours to kill")
+    killed = embedded.kill(cluster.name, ("kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler"))
+    assert killed == 4
+    embedded.Embedded(Silent()).up(cluster.name, Options(), owned=True)
+
+
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """Wait for *condition*; returns what it returned."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
+        time.sleep(0.25)
+    return found
+
+
+__all__ = ["CHART", "SYSTEM", "Stage", "until"]

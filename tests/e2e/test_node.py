@@ -1,0 +1,303 @@
+"""Mintls on a real node, from `helm install` to `helm uninstall`, in one story.
+
+Each scenario goes on where the last one ended.
+"""
+
+import base64
+import collections
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from builders.helm import CHART, SYSTEM
+from builders.world import REPOSITORY
+
+from .conftest import WORKLOAD_IMAGE, Stage, until
+
+pytestmark = pytest.mark.e2e
+
+PODS = Path(__file__).parent / "pods"
+QUICKSTART = REPOSITORY / "docs" / "examples" / "quickstart.yaml"
+
+type Say = Callable[[str], None]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def story() -> dict[str, Any]:
+    """What a scenario leaves to the next ones."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def in_order(story: dict[str, Any], request: pytest.FixtureRequest) -> Iterator[None]:
+    """A scenario whose predecessor failed has no stage to play on."""
+    if failed := story.get("failed"):
+        pytest.skip(f"an earlier scenario failed: {failed}")
+    before = request.session.testsfailed
+    yield
+    if request.session.testsfailed > before:
+        story["failed"] = request.node.name
+
+
+@contextmanager
+def under_load(stage: Stage) -> Iterator[dict[str, Any]]:
+    """The workload asks without pause; at the end, what it counted meanwhile. A failed request fails the scenario."""
+    before = counted(stage)
+    grown: dict[str, Any] = {}
+    yield grown
+    until(lambda: counted(stage)["tokens"] > before["tokens"] + 20)
+    time.sleep(1.5)
+    after = counted(stage)
+    grown.update(
+        {name: after[name] - before[name] for name in ("tokens", "uses", "retries", "failures", "certificates")}
+    )
+    grown["retried"] = collections.Counter(after["retried"]) - collections.Counter(before["retried"])
+    assert after["failures"] == before["failures"], after["reasons"]
+    assert grown["uses"] > 0
+
+
+def counted(stage: Stage) -> dict[str, Any]:
+    """The newest line of the workload."""
+    lines = stage.kubectl("-n", "shop", "logs", "deployment/load", "--tail=1").splitlines()
+    nothing = {"tokens": 0, "uses": 0, "retries": 0, "failures": 0, "certificates": 0, "retried": {}}
+    return dict(json.loads(lines[-1])) if lines else nothing
+
+
+def pods_of(stage: Stage, component: str) -> list[str]:
+    return stage.kubectl(
+        *("-n", SYSTEM, "get", "pods", "-l", f"app.kubernetes.io/name=mintls-{component}", "-o", "name")
+    ).split()
+
+
+def rolled_out(stage: Stage) -> None:
+    stage.kubectl(
+        *("-n", SYSTEM, "rollout", "status", "deployment/mintls-operator", "deployment/mintls-issuer", "--timeout=90s")
+    )
+
+
+def curl(stage: Stage, *arguments: str) -> str:
+    return stage.kubectl("-n", "shop", "exec", "deployment/workload", "--", "sh", "-c", " ".join(arguments))
+
+
+TOKEN = (
+    "curl -sS --cert /credential/tls.crt --key /credential/tls.key --cacert /credential/ca.crt"
+    ' -d grant_type=client_credentials -d client_id="$(cat /credential/client-id)" "$(cat /credential/token-endpoint)"'
+)
+
+
+def test_install(stage: Stage, say: Say) -> None:
+    """helm install on a bare cluster, until everything is ready."""
+    began = time.monotonic()
+    stage.kubectl("create", "namespace", SYSTEM)
+    stage.kubectl("label", "namespace", SYSTEM, "pod-security.kubernetes.io/enforce=restricted")
+    stage.helm.run("install", "mintls", CHART, "--wait", "--timeout=60s")
+    say(f"ready after {time.monotonic() - began:.1f} s")
+    pods = stage.get("-n", SYSTEM, "pods")["items"]
+    assert sorted(pod["metadata"]["labels"]["app.kubernetes.io/name"] for pod in pods) == [
+        "mintls-issuer",
+        "mintls-issuer",
+        "mintls-operator",
+    ]
+
+
+def test_quickstart(stage: Stage, say: Say) -> None:
+    """kubectl apply of the quickstart, until client and certificate are ready."""
+    began = time.monotonic()
+    stage.kubectl("apply", "-f", str(QUICKSTART))
+    stage.kubectl(
+        *("-n", "shop", "wait", "--for=condition=Ready", "--timeout=30s"),
+        "oauthclient/billing",
+        "clientcertificate/billing",
+    )
+    say(f"ready after {time.monotonic() - began:.1f} s")
+
+
+def test_workloads(stage: Stage, tmp_path: Path) -> None:
+    """Pods that mount the one Secret, and a resource server that mounts the trust bundle."""
+    stage.kubectl("label", "namespace", "shop", "pod-security.kubernetes.io/enforce=restricted")
+    make_certificate(tmp_path, "orders.shop.svc")
+    for arguments in (
+        ("secret", "tls", "orders-tls", f"--cert={tmp_path}/tls.crt", f"--key={tmp_path}/tls.key"),
+        ("configmap", "e2e-programs", f"--from-file={PODS / 'resource.py'}", f"--from-file={PODS / 'load.py'}"),
+    ):
+        stage.kubectl("-n", "shop", "create", *arguments)
+    stage.kubectl("apply", "-f", "-", stdin=with_images((PODS / "pods.yaml").read_text(), stage))
+    stage.kubectl(
+        *("-n", "shop", "rollout", "status", "--timeout=60s"),
+        "deployment/orders",
+        "deployment/load",
+        "deployment/workload",
+    )
+
+
+def with_images(manifest: str, stage: Stage) -> str:
+    """The manifest with the image of Mintls that is installed."""
+    [operator] = stage.get("-n", SYSTEM, "deployment/mintls-operator")["spec"]["template"]["spec"]["containers"]
+    objects = [one for one in yaml.safe_load_all(manifest) if one]
+    for one in objects:
+        for container in one["spec"].get("template", {}).get("spec", {}).get("containers", ()):
+            container["imagePullPolicy"] = "Never"
+            container["image"] = operator["image"] if container["image"] == "mintls" else WORKLOAD_IMAGE
+    return yaml.safe_dump_all(objects)
+
+
+def make_certificate(folder: Path, name: str) -> None:
+    """A server certificate that vouches for itself."""
+    subprocess.run(
+        [
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "1",
+            ),
+            *("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"),
+            *("-keyout", folder / "tls.key", "-out", folder / "tls.crt"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_token_by_curl(stage: Stage) -> None:
+    """In a pod, curl gets a token by the issuer's Service name, and the resource server takes it."""
+    token = json.loads(curl(stage, TOKEN))["access_token"]
+    claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    assert claims["client_id"] == "shop:billing"
+    use = "curl -sS --cert /credential/tls.crt --key /credential/tls.key --cacert /resource/tls.crt"
+    answer = json.loads(curl(stage, use, f"-H 'Authorization: Bearer {token}'", "https://orders.shop.svc/orders"))
+    assert answer == {"client": "shop:billing", "scope": "orders.read orders.write"}
+
+
+def test_refusals(stage: Stage) -> None:
+    """Without a certificate, or with another client's, there is no token; a stolen token is of no use."""
+    endpoint = "https://mintls-issuer.mintls-system.svc:9443/token"
+    form = "-d grant_type=client_credentials -d client_id=shop:billing"
+    bare = json.loads(curl(stage, f"curl -sS --cacert /credential/ca.crt {form} {endpoint}"))
+    assert bare["error"] == "invalid_client"
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=thief"
+    thief = f"cd /dev/shm && {make} -keyout thief.key -out thief.crt 2>/dev/null"
+    foreign = stage.tried(
+        *("-n", "shop", "exec", "deployment/workload", "--", "sh", "-c"),
+        f"{thief} && curl -sS --cacert /credential/ca.crt --cert thief.crt --key thief.key {form} {endpoint}",
+    )
+    assert foreign.returncode != 0 or json.loads(foreign.stdout)["error"] == "invalid_client"
+    token = json.loads(curl(stage, TOKEN))["access_token"]
+    stolen = f"curl -sS --cacert /resource/tls.crt -H 'Authorization: Bearer {token}' https://orders.shop.svc/orders"
+    refused = stage.tried("-n", "shop", "exec", "deployment/workload", "--", "sh", "-c", stolen)
+    assert refused.returncode != 0
+    assert "client" not in refused.stdout
+
+
+def test_rotation(stage: Stage, say: Say) -> None:
+    """Three renewals of a certificate under a loop that re-reads its Secret: no request fails."""
+    with under_load(stage) as grown:
+        for _ in range(3):
+            serial, seen = serial_of(stage), counted(stage)["certificates"]
+            stage.kubectl(
+                *("-n", "shop", "annotate", "--overwrite", "clientcertificate/billing"),
+                f"mintls.dev/rekey-requested-at={time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}",
+            )
+            until(lambda serial=serial: serial_of(stage) != serial)
+            until(lambda seen=seen: counted(stage)["certificates"] > seen, seconds=90)
+    say(f"{grown['certificates']} certificates, {summary(grown)}")
+    assert grown["certificates"] == 3
+
+
+def serial_of(stage: Stage) -> str:
+    return str(stage.get("-n", "shop", "clientcertificate/billing")["status"]["serialNumber"])
+
+
+def summary(grown: dict[str, Any]) -> str:
+    retried = "".join(f"; {count} times {reason}" for reason, count in grown["retried"].items())
+    return f"{grown['tokens']} tokens, {grown['retries']} connection retries, {grown['failures']} failures{retried}"
+
+
+def test_kill_each_pod(stage: Stage, say: Say) -> None:
+    """Each pod killed in turn under load: connections are tried again, no request fails."""
+    with under_load(stage) as grown:
+        for pod in [*pods_of(stage, "operator"), *pods_of(stage, "issuer")]:
+            stage.kubectl("-n", SYSTEM, "delete", pod, "--grace-period=0", "--force")
+            time.sleep(1)
+            rolled_out(stage)
+    say(summary(grown))
+
+
+def test_restart_of_the_control_plane(stage: Stage, say: Say) -> None:
+    """API server, etcd, controllers and scheduler killed and started again under load: no request fails."""
+    with under_load(stage) as grown:
+        stage.restart()
+        rolled_out(stage)
+    say(summary(grown))
+    stage.kubectl("apply", "-f", "-", stdin=QUICKSTART.read_text().replace("billing", "shipping"))
+    stage.kubectl("-n", "shop", "wait", "--for=condition=Ready", "--timeout=60s", "oauthclient/shipping")
+
+
+def test_upgrade_and_rollback(stage: Stage, say: Say) -> None:
+    """helm upgrade and helm rollback replace every pod under load: no request fails, and nothing else changes."""
+    kept = unchanging(stage)
+    with under_load(stage) as grown:
+        change = "--set=operator.podAnnotations.example=one,issuer.podAnnotations.example=one"
+        stage.helm.run("upgrade", "mintls", CHART, change, "--wait", "--timeout=120s")
+        stage.helm.run("rollback", "mintls", "1", "--wait", "--timeout=120s")
+    say(summary(grown))
+    assert unchanging(stage) == kept
+
+
+def unchanging(stage: Stage) -> dict[str, Any]:
+    """What no upgrade may touch: specs of the objects, key Secrets, credentials."""
+    secrets = stage.get("secrets", "--all-namespaces", "--selector=app.kubernetes.io/managed-by=mintls")["items"]
+    kinds = ("oauthclients", "clientcertificates", "certificateauthorities")
+    objects = [one for kind in kinds for one in stage.get(f"{kind}.mintls.dev", "--all-namespaces")["items"]]
+    assert secrets
+    return {one["metadata"]["uid"]: one["data"] for one in secrets if "tls" not in one["metadata"]["name"]} | {
+        one["metadata"]["uid"]: one["spec"] for one in objects
+    }
+
+
+def test_namespace_deletion(stage: Stage, say: Say) -> None:
+    """A namespace with a client goes at once, also while no operator runs."""
+    other = QUICKSTART.read_text().replace("shop", "store")
+    stage.kubectl("apply", "-f", "-", stdin=other)
+    stage.kubectl("-n", "store", "wait", "--for=condition=Ready", "--timeout=30s", "oauthclient/billing")
+    stage.kubectl("-n", SYSTEM, "scale", "deployment/mintls-operator", "--replicas=0")
+    until(lambda: not pods_of(stage, "operator"))
+    began = time.monotonic()
+    stage.kubectl("delete", "namespace", "store", "--timeout=60s")
+    say(f"gone after {time.monotonic() - began:.1f} s")
+
+
+def test_uninstall_and_install_again(stage: Stage, say: Say) -> None:
+    """helm uninstall with the operator dead already, then helm install: kinds, keys and clients are where they were."""
+    kept = unchanging(stage)
+    stage.helm.run("uninstall", "mintls", "--wait", "--timeout=60s")
+    until(lambda: not stage.kubectl("-n", SYSTEM, "get", "pods", "-o", "name"))
+    assert unchanging(stage) == kept
+    before = counted(stage)["tokens"]
+    began = time.monotonic()
+    stage.helm.run("install", "mintls", CHART, "--wait", "--timeout=60s")
+    say(f"ready after {time.monotonic() - began:.1f} s")
+    until(lambda: counted(stage)["tokens"] > before)
+    assert unchanging(stage) == kept
+
+
+def test_deletion_of_the_client(stage: Stage) -> None:
+    """A client that is deleted gets no more tokens, and its Secret goes with its certificate."""
+    stage.kubectl("-n", "shop", "scale", "deployment/load", "--replicas=0")
+    assert "access_token" in curl(stage, TOKEN)
+    stage.kubectl("-n", "shop", "delete", "oauthclient/billing", "clientcertificate/billing")
+    until(lambda: json.loads(curl(stage, TOKEN)).get("error") == "invalid_client", seconds=5)
+    until(lambda: not stage.kubectl("-n", "shop", "get", "secret", "billing-mtls", "--ignore-not-found"))
