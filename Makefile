@@ -7,6 +7,7 @@ SHELL := bash
 PROVIDER ?= auto
 KEEP ?=
 NODE ?=
+TRANSCRIPT ?=
 PYTEST_ARGS ?=
 IMAGE ?=
 BASE_IMAGE ?=
@@ -60,8 +61,8 @@ integration: setup ## Tests against a real Kubernetes API
 image: ## Build the image with docker, podman or buildah; IMAGE=..., BASE_IMAGE=..., OUTPUT=archive
 	@IMAGE=$(IMAGE) BASE_IMAGE=$(BASE_IMAGE) OUTPUT=$(OUTPUT) hack/image
 
-e2e: setup ## Pods on a real node, from helm install to helm uninstall; says so where no node can be had
-	@MINTLS_CLUSTER_PROVIDER=$(PROVIDER) $(RUN) pytest tests/e2e -m e2e -q $(PYTEST_ARGS)
+e2e: setup ## Pods on a real node, from helm install to helm uninstall; says so where no node can be had; TRANSCRIPT=1 writes docs/transcript.md
+	@MINTLS_CLUSTER_PROVIDER=$(PROVIDER) $(if $(TRANSCRIPT),MINTLS_WRITE_TRANSCRIPT=1) $(RUN) pytest tests/e2e -m e2e -q $(PYTEST_ARGS)
 
 cluster-up: setup ## Start a Kubernetes API for yourself; NODE=1 with a node that runs pods
 	@hack/cluster up --provider $(PROVIDER) $(if $(NODE),--node)

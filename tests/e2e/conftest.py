@@ -29,6 +29,8 @@ from clusterlib.progress import Progress, Silent
 from clusterlib.pytest_plugin import uncaptured
 from clusterlib.session import running_cluster
 
+from .transcript import Transcript
+
 WORKLOAD_IMAGE = "mintls-e2e-workload:1"
 
 
@@ -131,6 +133,12 @@ class Stage:
 
 
 @pytest.fixture(scope="session")
+def transcript(stage: "Stage", tmp_path_factory: pytest.TempPathFactory) -> Transcript:
+    """Collects what people see; ``test_transcript`` compares it with the document."""
+    return Transcript(stage.cluster, tmp_path_factory.mktemp("bin"))
+
+
+@pytest.fixture(scope="session")
 def stage(
     provider_of_node: str,
     image: Path,
@@ -141,7 +149,8 @@ def stage(
     workload = build_image(pytestconfig, Path(__file__).parent / "pods" / "Dockerfile", WORKLOAD_IMAGE)
     with uncaptured(pytestconfig):
         helm = ensure_helm(Progress())
-        brought = running_cluster(provider=provider_of_node, options=Options(node=True), progress=Progress())
+        wanted = Options(node=True, audit_log=provider_of_node == embedded.NAME)
+        brought = running_cluster(provider=provider_of_node, options=wanted, progress=Progress())
         cluster = brought.__enter__()
     try:
         provider = providers.make(provider_of_node, Silent())
