@@ -46,7 +46,13 @@ def custom_resource_definition(of: AnyKind) -> dict[str, Any]:
     }
 
 
+NOT_OBSERVED = {"observedGeneration": -1}
+"""The status of an object that nobody has looked at: no generation is -1, so kstatus (Flux, `helm --wait`) waits for
+the operator, where it takes an object without a status for done."""
+
+
 def _version(kind: Kind, schema: Schema) -> dict[str, Any]:
+    schema["properties"]["status"]["default"] = NOT_OBSERVED
     return {
         "name": VERSION,
         "served": True,

@@ -145,7 +145,7 @@ class IssuerReplicas:
             ) as response:
                 return _read(address, response.status, await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return Answer(address, problem=f"no answer: {type(error).__name__}: {error}")
+            return Answer(address, problem=f"no answer: {_in_words(error)}")
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -175,6 +175,12 @@ def _read(address: str, status: int, body: bytes) -> Answer:
     except msgspec.MsgspecError as error:
         return Answer(address, problem=f"its answer cannot be read: {error}")
     return Answer(address, uid=known.mintls_uid, generation=known.mintls_generation)
+
+
+def _in_words(error: Exception) -> str:
+    """What a person can act on: aiohttp shows its TLS context, and the address a second time."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return getattr(cause, "strerror", None) or str(cause) or type(error).__name__
 
 
 def _load_pair(context: ssl.SSLContext, pair: Pair) -> None:

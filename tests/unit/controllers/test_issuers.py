@@ -165,7 +165,7 @@ class TestNoAnswer:
         async with replica(says(KNOWN), tmp_path) as address, asking("127.0.0.1:1", address) as replicas:
             gone, there = await replicas.ask(CLIENT)
         assert (there.uid, there.problem) == ("u1", "")
-        assert gone.problem.startswith("no answer: Client")
+        assert gone.problem.startswith("no answer: Connect call failed")
 
     async def test_of_one_that_hangs_up_is_a_problem(self, tmp_path: Path) -> None:
         async def handler(request: web.Request) -> web.Response:

@@ -83,8 +83,8 @@ ObservedGeneration = Annotated[
     int,
     Meta(
         description="The `metadata.generation` that this status speaks of. "
-        "While it differs from the object's, the status is of an earlier spec.",
-        ge=0,
+        "While it differs from the object's, the status is of an earlier spec; -1 is of none.",
+        ge=-1,
     ),
 ]
 
