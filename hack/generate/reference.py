@@ -37,13 +37,14 @@ def _chapter(spec: dict[str, Any]) -> str:
         schema["description"],
         "",
         f"- Scope: {spec['scope'].lower()}",
-        f"- For `kubectl`: {_quoted([names['plural'], names['singular'], *names['shortNames']])}, "
-        f"in the category {_quoted(names['categories'])}",
-        f"- `kubectl get` shows: {_columns(version, wide=False)}; with `-o wide` also {_columns(version, wide=True)}",
+        f"- For `kubectl`: {_quoted([names['plural'], names['singular'], *names['shortNames']])}"
+        + (f", in the category {_quoted(names['categories'])}" if "categories" in names else ""),
+        f"- `kubectl get` shows: {_columns(version, wide=False)}"
+        + (f"; with `-o wide` also {wide}" if (wide := _columns(version, wide=True)) else ""),
         *_rules(schema),
         "",
     ]
-    for name in ("spec", "status"):
+    for name in (name for name in ("spec", "status") if name in schema["properties"]):
         required = name in schema.get("required", ())
         lines += _sections(schema["properties"][name], f"{names['singular']}.{name}", required=required)
     return "\n".join(lines)

@@ -14,9 +14,11 @@ from urllib.parse import urlencode
 from builders.pki import CLIENT_ID, DAY, HOUR, NOW, Authority, Leaf, authority, ec_key
 from mintls.core.oauth.registration import Registration
 from mintls.core.oauth.signing_keys import SigningKey, key_id
+from mintls.core.oauth.spent import Spent
 from mintls.core.pki.names import SubjectKind, SubjectName
 from mintls.core.pki.trust import TrustAnchors
 from mintls.issuer.directory import ServerCertificate
+from mintls.issuer.ledger import LedgerUnavailable
 from mintls.issuer.run import Issuer
 from mintls.issuer.settings import Address, Limits, Settings
 
@@ -80,6 +82,19 @@ class ManualClock:
 
     def __call__(self) -> datetime:
         return self.now
+
+
+@dataclass
+class MemoryLedger:
+    """What the Kubernetes API would hold; ``up`` is whether it answers."""
+
+    spent: dict[str, Spent] = field(default_factory=dict)
+    up: bool = True
+
+    async def spend(self, spent: Spent) -> bool:
+        if not self.up:
+            raise LedgerUnavailable("the API server is away")
+        return self.spent.setdefault(spent.name, spent) is spent
 
 
 @dataclass(frozen=True)
@@ -168,6 +183,7 @@ class Bench:
     open_port: int = 0
     mtls_port: int = 0
     key: SigningKey = field(default_factory=signing_key_made)
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
 
     def put(self, value: Registration) -> None:
         self.issuer.directory.put_client(value)
@@ -243,8 +259,9 @@ async def running_issuer(directory: Path, settings: Settings = SETTINGS) -> Asyn
     """An issuer with one client, ``shop:billing``, whose certificates ``bench.authority.client()`` makes."""
     clock = ManualClock()
     audit: list[dict[str, Any]] = []
-    issuer = Issuer(settings, clock=clock, write_audit=lambda line: audit.append(json.loads(line)))
-    bench = Bench(issuer, clock, authority(), directory, audit)
+    ledger = MemoryLedger()
+    issuer = Issuer(settings, ledger, clock=clock, write_audit=lambda line: audit.append(json.loads(line)))
+    bench = Bench(issuer, clock, authority(), directory, audit, ledger=ledger)
     bench.put(registration())
     bench.trust("default", bench.authority)
     issuer.directory.put_signing_keys((bench.key,))

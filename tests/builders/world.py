@@ -29,6 +29,7 @@ from mintls.kube.paths import (
     NAMESPACES,
     OAUTH_CLIENTS,
     SECRETS,
+    SPENT_IDENTIFIERS,
     Resource,
 )
 from mintls.reconcile.installation import Installation
@@ -228,7 +229,7 @@ class World:
                 for item in page["items"]:
                     meta = item["metadata"]
                     await self._delete(resource.item(meta.get("namespace"), meta["name"]))
-        for resource in (SECRETS, LEASES):
+        for resource in (SECRETS, LEASES, SPENT_IDENTIFIERS):
             await self._delete(resource.collection(SYSTEM))
         for name in self._namespaces:
             await self._delete(NAMESPACES.item(None, name))

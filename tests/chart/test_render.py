@@ -100,7 +100,7 @@ def test_the_right_to_make_an_authority_goes_with_the_value(helm: Helm) -> None:
 
 def test_the_kinds_are_those_of_the_types_and_stay_when_the_chart_goes(helm: Helm) -> None:
     rendered = [one for one in helm.template() if one["kind"] == "CustomResourceDefinition"]
-    assert [one["metadata"].pop("annotations")["helm.sh/resource-policy"] for one in rendered] == ["keep"] * 3
+    assert [one["metadata"].pop("annotations")["helm.sh/resource-policy"] for one in rendered] == ["keep"] * 4
     assert {one["metadata"]["name"]: one for one in rendered} == {
         one["metadata"]["name"]: one
         for path in (REPOSITORY / "crds").glob("*.yaml")
@@ -110,7 +110,7 @@ def test_the_kinds_are_those_of_the_types_and_stay_when_the_chart_goes(helm: Hel
 
 def test_the_kinds_go_with_the_chart_if_that_is_wanted(helm: Helm) -> None:
     rendered = [one for one in helm.template("--set", "crds.keep=false") if one["kind"] == "CustomResourceDefinition"]
-    assert len(rendered) == 3
+    assert len(rendered) == 4
     assert not any("helm.sh/resource-policy" in one["metadata"].get("annotations", {}) for one in rendered)
 
 

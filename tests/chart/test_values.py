@@ -70,7 +70,9 @@ def test_the_chart_is_of_the_version_of_the_program() -> None:
 def series() -> set[str]:
     """The name of every series that operator and issuer have."""
     issuer = IssuerMetrics()
-    issuer.watch_directory(clients=float, anchors=float, signing_keys=float, certificate_not_after=float)
+    issuer.watch_directory(
+        clients=float, anchors=float, signing_keys=float, spent_identifiers=float, certificate_not_after=float
+    )
     issuer.watch_sources([SourceView("clients", lambda: True, lambda: 0.0)])
     issuer.count("token", "ok", 0.1)
     operator = OperatorMetrics()

@@ -11,7 +11,10 @@ UNCHECKED = (
     "correct the existing errors to complete validation"
 )
 
-REQUIRED = {"ClientCertificate": {"clientRef": {"name": "billing"}, "secretName": "s"}}
+REQUIRED = {
+    "ClientCertificate": {"clientRef": {"name": "billing"}, "secretName": "s"},
+    "SpentIdentifier": {"use": "accessToken", "clientID": "shop:billing", "expires": "2026-01-01T00:00:00Z"},
+}
 
 
 @dataclass(frozen=True)

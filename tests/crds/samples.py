@@ -8,6 +8,7 @@ from crds.certificate_samples import CERTIFICATES
 from crds.client_samples import CLIENTS
 from crds.name_samples import duration_samples, name_samples
 from crds.self_signed_samples import SELF_SIGNED
+from crds.spent_samples import SPENT
 from crds.status_samples import STATUS_SAMPLES
 from crds.subject_samples import subject_samples
 from crds.trust_samples import TRUST_BUNDLES
@@ -19,6 +20,7 @@ SAMPLES = (
     *CERTIFICATES,
     *AUTHORITIES,
     *TRUST_BUNDLES,
+    *SPENT,
     *UPDATES,
     *STATUS_SAMPLES,
     *subject_samples(),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -82,6 +83,8 @@ def visible(value: Any) -> Any:
         fields = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
         shown = {wire: visible(getattr(value, name)) for wire, name in fields}
         return {wire: inner for wire, inner in shown.items() if inner not in (None, [])}
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
     return [visible(item) for item in value] if isinstance(value, tuple) else value
 
 

@@ -207,6 +207,30 @@ def test_refusals(stage: Stage) -> None:
     assert "client" not in refused.stdout
 
 
+def test_revocation(stage: Stage, say: Say) -> None:
+    """A revoked token counts no more at any replica; what has expired is swept."""
+    token = json.loads(curl(stage, TOKEN))["access_token"]
+    question = f'--data client_id="$(cat /credential/client-id)" --data token={token}'
+    mtls = "curl -sS --cert /credential/tls.crt --key /credential/tls.key --cacert /credential/ca.crt"
+    base = f"https://mintls-issuer.{SYSTEM}.svc:9443"
+
+    def active() -> bool:
+        return bool(json.loads(curl(stage, f"{mtls} {question} {base}/introspect"))["active"])
+
+    assert active()
+    curl(stage, f"{mtls} {question} {base}/revoke")
+    until(lambda: not any(active() for _ in range(8)), seconds=10)
+    expired = {
+        "apiVersion": "mintls.dev/v1alpha1",
+        "kind": "SpentIdentifier",
+        "metadata": {"name": "long-ago", "namespace": SYSTEM},
+        "spec": {"use": "accessToken", "clientID": "shop:billing", "expires": "2026-01-01T00:00:00Z"},
+    }
+    stage.kubectl("apply", "-f", "-", stdin=json.dumps(expired))
+    until(lambda: not stage.kubectl("-n", SYSTEM, "get", "spent", "long-ago", "--ignore-not-found"), seconds=90)
+    say("revoked, and an expired one swept")
+
+
 REFUSED = """
 apiVersion: mintls.dev/v1alpha1
 kind: OAuthClient

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from builders.issuer import SETTINGS, Bench, ManualClock, signing_key_made
+from builders.issuer import SETTINGS, Bench, ManualClock, MemoryLedger, signing_key_made
 from builders.kube import ApiDouble, api_double, event
 from builders.pki import NOW, Authority, Leaf, authority, uri
 from mintls.core.oauth.signing_keys import encode_signing_keys
@@ -23,11 +23,12 @@ from mintls.issuer.run import Issuer, Ports, run_issuer
 from mintls.issuer.settings import Address
 from mintls.kube import informer as informer_module
 from mintls.kube.client import ApiClient
-from mintls.kube.paths import CERTIFICATE_AUTHORITIES, OAUTH_CLIENTS, SECRETS
+from mintls.kube.paths import CERTIFICATE_AUTHORITIES, OAUTH_CLIENTS, SECRETS, SPENT_IDENTIFIERS
 
 CLIENTS = OAUTH_CLIENTS.collection()
 AUTHORITIES = CERTIFICATE_AUTHORITIES.collection()
 SECRET = SECRETS.collection("mintls-system")
+SPENT = SPENT_IDENTIFIERS.collection("mintls-system")
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +49,7 @@ class Kube:
     moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     def serve(self) -> None:
-        for path in (CLIENTS, AUTHORITIES, SECRET):
+        for path in (CLIENTS, AUTHORITIES, SECRET, SPENT):
             self.double.on("GET", path, self._answer)
 
     def put(self, path: str, name: str, *, namespace: str = "", **content: Any) -> None:
@@ -178,7 +179,9 @@ async def running(api: ApiClient, ca: Authority, directory: Path) -> AsyncIterat
     )
     await asyncio.sleep(0.05)  # until the probes listen
     try:
-        yield Running(Bench(Issuer(settings), clock, ca, directory), stop, task, ready, f"http://127.0.0.1:{port}")
+        yield Running(
+            Bench(Issuer(settings, MemoryLedger()), clock, ca, directory), stop, task, ready, f"http://127.0.0.1:{port}"
+        )
     finally:
         stop.set()
         await asyncio.wait_for(task, 10)

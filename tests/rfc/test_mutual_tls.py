@@ -174,4 +174,8 @@ class TestMetadata:
     async def test_rfc_8705_5_the_aliases_are_real_endpoints_of_the_document(self, document: dict[str, Any]) -> None:
         aliases = document["mtls_endpoint_aliases"]
         assert aliases.keys() <= document.keys()
-        assert aliases == {"token_endpoint": f"{MTLS_URL}/token", "introspection_endpoint": f"{MTLS_URL}/introspect"}
+        assert aliases == {
+            "token_endpoint": f"{MTLS_URL}/token",
+            "introspection_endpoint": f"{MTLS_URL}/introspect",
+            "revocation_endpoint": f"{MTLS_URL}/revoke",
+        }

@@ -8,15 +8,15 @@ from typing import Any
 import msgspec
 
 from mintls.api.schema import Schema, object_schema
-from mintls.api.v1alpha1 import GROUP, VERSION, CertificateAuthority, ClientCertificate, OAuthClient
+from mintls.api.v1alpha1 import GROUP, VERSION, CertificateAuthority, ClientCertificate, OAuthClient, SpentIdentifier
 from mintls.api.v1alpha1.meta import Kind
 from mintls.api.v1alpha1.rules import cel
 
-# `kubectl get mintls` shows all of them.
+# `kubectl get mintls` shows all that people write.
 CATEGORY = "mintls"
 
-type AnyKind = type[OAuthClient | ClientCertificate | CertificateAuthority]
-KINDS: tuple[AnyKind, ...] = (OAuthClient, ClientCertificate, CertificateAuthority)
+type AnyKind = type[OAuthClient | ClientCertificate | CertificateAuthority | SpentIdentifier]
+KINDS: tuple[AnyKind, ...] = (OAuthClient, ClientCertificate, CertificateAuthority, SpentIdentifier)
 
 
 def custom_resource_definition(of: AnyKind) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def custom_resource_definition(of: AnyKind) -> dict[str, Any]:
                 "plural": kind.plural,
                 "singular": kind.singular,
                 "shortNames": list(kind.short_names),
-                "categories": [CATEGORY],
+                **({"categories": [CATEGORY]} if kind.observed else {}),
             },
             "scope": kind.scope,
             "versions": [_version(kind, object_schema(of))],
@@ -52,12 +52,13 @@ the operator, where it takes an object without a status for done."""
 
 
 def _version(kind: Kind, schema: Schema) -> dict[str, Any]:
-    schema["properties"]["status"]["default"] = NOT_OBSERVED
+    if kind.observed:
+        schema["properties"]["status"]["default"] = NOT_OBSERVED
     return {
         "name": VERSION,
         "served": True,
         "storage": True,
-        "subresources": {"status": {}},
+        **({"subresources": {"status": {}}} if kind.observed else {}),
         "additionalPrinterColumns": [msgspec.to_builtins(column) for column in kind.columns],
         "schema": {"openAPIV3Schema": schema | (cel(*kind.rules) if kind.rules else {})},
     }

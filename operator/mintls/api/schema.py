@@ -55,7 +55,7 @@ def object_schema(kind: type[msgspec.Struct]) -> Schema:
     """The schema of a whole object.
 
     Args:
-        kind: A struct with ``metadata``, ``spec`` and ``status``.
+        kind: A struct with ``metadata``, ``spec`` and, if anything observes it, ``status``.
 
     Returns:
         A structural schema in which every field has a description. ``status`` has no defaults: it says what was
@@ -70,7 +70,8 @@ def object_schema(kind: type[msgspec.Struct]) -> Schema:
     own["required"] = [name for name in own["required"] if name != "metadata"]
     schema = _structural(own, definitions, kind.__name__)
     fields = _ENVELOPE | schema["properties"]
-    fields["status"] = _without_defaults(fields["status"])
+    if "status" in fields:
+        fields["status"] = _without_defaults(fields["status"])
     return schema | {"properties": fields}
 
 

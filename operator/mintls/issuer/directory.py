@@ -63,6 +63,7 @@ class Directory:
         self._handshake: frozenset[x509.Certificate] | None = None
         self._trust: dict[str, Trust] = {}
         self._versions = count(1)
+        self._spent: set[str] = set()
         self._listeners: list[Callable[[], None]] = []
         self.signing_keys: tuple[SigningKey, ...] = ()
         self.server_certificate: ServerCertificate | None = None
@@ -114,6 +115,23 @@ class Directory:
             ("no server certificate", self.server_certificate),
         )
         return tuple(what for what, there in needed if not there)
+
+    def is_spent(self, name: str) -> bool:
+        """Whether an identifier is spent, see ``mintls.core.oauth.spent``."""
+        return name in self._spent
+
+    @property
+    def spent(self) -> int:
+        """How many identifiers are spent."""
+        return len(self._spent)
+
+    def put_spent(self, name: str) -> None:
+        """An identifier is spent."""
+        self._spent.add(name)
+
+    def remove_spent(self, name: str) -> None:
+        """A spent identifier need not be remembered any more; unknown ones are no error."""
+        self._spent.discard(name)
 
     def put_client(self, registration: Registration) -> None:
         """Add or replace a client."""

@@ -83,12 +83,16 @@ class Metrics:
         clients: Callable[[], float],
         anchors: Callable[[], float],
         signing_keys: Callable[[], float],
+        spent_identifiers: Callable[[], float],
         certificate_not_after: Callable[[], float],
     ) -> None:
         """Show what the directory holds, asked whenever metrics are read."""
         self._gauge("clients", "Clients that can be authenticated.").set_function(clients)
         self._gauge("trust_anchors", "Root certificates that are trusted.").set_function(anchors)
         self._gauge("signing_keys", "Published signing keys.").set_function(signing_keys)
+        self._gauge("spent_identifiers", "Identifiers that are refused: revoked tokens, used proofs.").set_function(
+            spent_identifiers
+        )
         self._gauge(
             "server_certificate_not_after_timestamp_seconds", "End of the server certificate's validity."
         ).set_function(certificate_not_after)

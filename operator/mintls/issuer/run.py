@@ -13,6 +13,7 @@ from mintls.core.oauth.signing_keys import published_keys
 from mintls.issuer.audit import WriteLine
 from mintls.issuer.directory import Directory
 from mintls.issuer.exchange import Clock
+from mintls.issuer.ledger import KubeLedger, Ledger
 from mintls.issuer.listener import Listener
 from mintls.issuer.metrics import Metrics
 from mintls.issuer.paths import Paths
@@ -20,6 +21,7 @@ from mintls.issuer.server import Front, probe_app
 from mintls.issuer.services import Services
 from mintls.issuer.settings import Settings
 from mintls.issuer.sources import Sources
+from mintls.issuer.sweep import sweep
 from mintls.issuer.tls import ListenerTLS
 from mintls.kube.client import ApiClient
 
@@ -53,12 +55,14 @@ class Issuer:
         metrics: What it counts.
     """
 
-    def __init__(self, settings: Settings, *, clock: Clock = utc_now, write_audit: WriteLine = write_to_stdout) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, *, clock: Clock = utc_now, write_audit: WriteLine = write_to_stdout
+    ) -> None:
         self.settings = settings
         self.directory = Directory(settings.issuer_url)
         self.metrics = Metrics()
         self._clock = clock
-        services = Services(settings, self.directory, Paths(self.directory))
+        services = Services(settings, self.directory, Paths(self.directory), ledger)
         self._front = Front(services, self.metrics, clock=clock, write=write_audit)
         self._open_tls = ListenerTLS(asks_for_certificate=False)
         self._mtls_tls = ListenerTLS(
@@ -108,6 +112,7 @@ class Issuer:
         self.metrics.watch_directory(
             clients=lambda: directory.clients,
             anchors=lambda: len(directory.anchors),
+            spent_identifiers=lambda: directory.spent,
             signing_keys=lambda: len(published_keys(directory.signing_keys, self._clock())),
             certificate_not_after=lambda: (
                 directory.server_certificate.not_after.timestamp() if directory.server_certificate else 0.0
@@ -138,7 +143,7 @@ async def run_issuer(
         write_audit: Takes audit lines.
         on_ready: Told the ports when the listeners are open.
     """
-    issuer = Issuer(settings, clock=clock, write_audit=write_audit)
+    issuer = Issuer(settings, KubeLedger(api, settings.operator_namespace), clock=clock, write_audit=write_audit)
     sources = Sources(api, settings, issuer.directory, issuer.metrics)
     issuer.metrics.watch_sources(sources.views())
 
@@ -149,7 +154,7 @@ async def run_issuer(
         probes = probe_app(issuer.metrics, missing)
         await stack.enter_async_context(Listener(probes, settings.probe_address, settings.limits, None))
         async with asyncio.TaskGroup() as tasks:
-            watches = sources.start(tasks)
+            watches = [*sources.start(tasks), tasks.create_task(sweep(api, sources.spent, clock), name="sweep")]
             if await _until_complete(sources, issuer.directory, stop):
                 await _serve(issuer, stop, on_ready)
             for watch in watches:

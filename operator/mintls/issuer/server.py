@@ -18,6 +18,7 @@ from mintls.issuer.audit import Trail, WriteLine, audit_line
 from mintls.issuer.endpoints.documents import keys, metadata
 from mintls.issuer.endpoints.introspection import introspection
 from mintls.issuer.endpoints.registration import registration
+from mintls.issuer.endpoints.revocation import revocation
 from mintls.issuer.endpoints.token import token
 from mintls.issuer.errors import answer_error, error_body
 from mintls.issuer.exchange import NO_STORE, Answer, Call, Clock
@@ -38,13 +39,13 @@ class Endpoint:
     Attributes:
         name: In metrics and the audit log.
         method: The one method that it answers (GET answers HEAD, too).
-        answer: Its steps.
+        answer: Its steps; awaited where one of them has to wait for the Kubernetes API.
         decides: Whether it decides about a caller: then each answer is an audit line.
     """
 
     name: str
     method: str
-    answer: Callable[[Services, Call], Answer]
+    answer: Callable[[Services, Call], Answer | Awaitable[Answer]]
     decides: bool = True
 
 
@@ -52,6 +53,7 @@ _METADATA = Endpoint("metadata", "GET", metadata, decides=False)
 _JWKS = Endpoint("jwks", "GET", keys, decides=False)
 _TOKEN = Endpoint("token", "POST", token)
 _INTROSPECTION = Endpoint("introspection", "POST", introspection)
+_REVOCATION = Endpoint("revocation", "POST", revocation)
 _REGISTRATION = Endpoint("registration", "GET", registration)
 
 
@@ -79,6 +81,7 @@ class Front:
                 *self._documents(base),
                 (f"{base}/token", _TOKEN),
                 (f"{base}/introspect", _INTROSPECTION),
+                (f"{base}/revoke", _REVOCATION),
                 (f"{base}/register/{{target:[^/]+}}", _REGISTRATION),
             ]
         )
@@ -120,7 +123,8 @@ class Front:
     async def _answer(self, endpoint: Endpoint, request: web.Request, trail: Trail) -> Answer:
         try:
             body = await self._body(request) if endpoint.method == "POST" else b""
-            answer = endpoint.answer(self._services, self._call(request, body, trail))
+            answered = endpoint.answer(self._services, self._call(request, body, trail))
+            answer = answered if isinstance(answered, Answer) else await answered
         except OAuthError as error:
             trail.decision, trail.reason, trail.detail = "refused", error.reason, error.detail
             realm = self._services.settings.issuer_url

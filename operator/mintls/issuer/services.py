@@ -10,6 +10,7 @@ import msgspec
 from mintls.core.oauth.metadata import server_metadata
 from mintls.core.pki.names import NormalizedName, SubjectKind, SubjectName, normalize
 from mintls.issuer.directory import Directory
+from mintls.issuer.ledger import Ledger
 from mintls.issuer.paths import Paths
 from mintls.issuer.settings import Settings
 
@@ -30,12 +31,14 @@ class Services:
         settings: What the issuer was told.
         directory: What it knows.
         paths: How certificates lead to authorities.
+        ledger: Where it is written down for all replicas that an identifier is spent.
         identifier: Makes ``jti``.
     """
 
     settings: Settings
     directory: Directory
     paths: Paths
+    ledger: Ledger
     identifier: Callable[[], str] = random_identifier
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Where the directory is filled from: four watches on the Kubernetes API.
+"""Where the directory is filled from: five watches on the Kubernetes API.
 
 An OAuthClient that cannot be read is no client, and an authority that vanishes is trusted no longer. The two Secrets
 are different: while a new content cannot be used, or the Secret is gone, the last good one stays in use, since to stop
@@ -11,13 +11,14 @@ import binascii
 import logging
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, cast
 
 import msgspec
 from cryptography import x509
 
 from mintls.api.v1alpha1 import OAuthClient
-from mintls.api.v1alpha1.meta import KubeStruct
+from mintls.api.v1alpha1.meta import KubeStruct, Time
 from mintls.core.oauth.registration import Registration
 from mintls.core.oauth.signing_keys import SigningKey, decode_signing_keys
 from mintls.core.pki.certificate import InvalidCertificate, load_pem_chain
@@ -28,7 +29,7 @@ from mintls.issuer.metrics import Metrics, SourceView
 from mintls.issuer.settings import Settings
 from mintls.kube.client import ApiClient, Object
 from mintls.kube.informer import Change, Informer
-from mintls.kube.paths import CERTIFICATE_AUTHORITIES, OAUTH_CLIENTS, SECRETS
+from mintls.kube.paths import CERTIFICATE_AUTHORITIES, OAUTH_CLIENTS, SECRETS, SPENT_IDENTIFIERS
 from mintls.reconcile.registration import RegistrationRefused, admit
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class SecretBroken(ValueError):  # noqa: N818 - reads as the sentence that it st
 
 
 class Sources:
-    """The four watches. ``changed`` is set after each change that they brought."""
+    """The five watches. ``changed`` is set after each change that they brought."""
 
     def __init__(self, api: ApiClient, settings: Settings, directory: Directory, metrics: Metrics) -> None:
         self._api = api
@@ -50,12 +51,14 @@ class Sources:
         self._directory = directory
         self._metrics = metrics
         self.changed = asyncio.Event()
-        # Informer is generic and here of four kinds; what they have in common is all that is used from here on.
+        self.spent = self._spent_identifiers()
+        # Informer is generic and here of five kinds; what they have in common is all that is used from here on.
         self._informers: Mapping[str, Informer[Any]] = {
             "oauthclients": self._clients(),
             "certificateauthorities": self._authorities(),
             "signing-keys": self._signing_keys(),
             "server-certificate": self._server_certificate(),
+            "spentidentifiers": self.spent,
         }
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
@@ -113,6 +116,23 @@ class Sources:
             on_error=self._on_error("certificateauthorities"),
         )
 
+    def _spent_identifiers(self) -> Informer[datetime]:
+        def take(change: Change[datetime]) -> None:
+            _, name = change.key
+            if change.new is not None:
+                self._directory.put_spent(name)
+            else:
+                self._directory.remove_spent(name)
+
+        return Informer(
+            self._api,
+            SPENT_IDENTIFIERS,
+            namespace=self._settings.operator_namespace,
+            decode=lambda item: msgspec.convert(item, _Spent).spec.expires,
+            on_change=take,
+            on_error=self._on_error("spentidentifiers"),
+        )
+
     def _signing_keys(self) -> Informer[tuple[SigningKey, ...]]:
         return self._secret(SIGNING_KEYS_SECRET, "signing-keys", _decode_signing_keys, self._directory.put_signing_keys)
 
@@ -156,6 +176,16 @@ class Sources:
 class _Key(KubeStruct, frozen=True, kw_only=True):
     certificate: str
     intermediate: str = ""
+
+
+class _SpentSpec(KubeStruct, frozen=True, kw_only=True):
+    expires: Time
+
+
+class _Spent(KubeStruct, frozen=True, kw_only=True):
+    """No more of a SpentIdentifier than is needed: what a newer issuer spent for a new use is spent here, too."""
+
+    spec: _SpentSpec
 
 
 class _AuthorityStatus(KubeStruct, frozen=True, kw_only=True):

@@ -129,4 +129,5 @@ CUSTOM_RESOURCE_DEFINITIONS = Resource(
 )
 OAUTH_CLIENTS = Resource(GROUP, VERSION, "oauthclients", "OAuthClient")
 CLIENT_CERTIFICATES = Resource(GROUP, VERSION, "clientcertificates", "ClientCertificate")
+SPENT_IDENTIFIERS = Resource(GROUP, VERSION, "spentidentifiers", "SpentIdentifier")
 CERTIFICATE_AUTHORITIES = Resource(GROUP, VERSION, "certificateauthorities", "CertificateAuthority", namespaced=False)

@@ -19,7 +19,7 @@ def installed(cluster: Cluster) -> Cluster:
     cluster.kubectl("apply", "-f", str(manifests / "namespace.yaml"))
     for name in ("operator-rbac.yaml", "issuer-rbac.yaml"):
         cluster.kubectl("apply", "-f", str(manifests / name))
-    for crd in ("oauthclients", "clientcertificates", "certificateauthorities"):
+    for crd in ("oauthclients", "clientcertificates", "certificateauthorities", "spentidentifiers"):
         cluster.kubectl("wait", "--for=condition=Established", "--timeout=20s", f"crd/{crd}.mintls.dev")
     return cluster
 

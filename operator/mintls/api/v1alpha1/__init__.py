@@ -9,6 +9,7 @@ from mintls.api.v1alpha1.certificateauthority import CertificateAuthority
 from mintls.api.v1alpha1.clientcertificate import ClientCertificate
 from mintls.api.v1alpha1.meta import GROUP, VERSION, Condition, ConditionStatus, ObjectMeta
 from mintls.api.v1alpha1.oauthclient import OAuthClient
+from mintls.api.v1alpha1.spentidentifier import SpentIdentifier
 
 __all__ = [
     "GROUP",
@@ -19,4 +20,5 @@ __all__ = [
     "ConditionStatus",
     "OAuthClient",
     "ObjectMeta",
+    "SpentIdentifier",
 ]

@@ -1,4 +1,4 @@
-"""What the three kinds share: metadata, conditions, references and columns."""
+"""What the kinds share: metadata, conditions, references and columns."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -122,6 +122,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
         scope: Whether its objects belong to a namespace.
         columns: What ``kubectl get`` shows.
         rules: Rules over the whole object: the only ones that see ``metadata.name``.
+        observed: Whether it has a status, and ``kubectl get mintls`` shows it. A record that programs keep has neither.
     """
 
     kind: str
@@ -131,6 +132,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     scope: Literal["Namespaced", "Cluster"]
     columns: tuple[PrinterColumn, ...]
     rules: tuple[Rule, ...] = ()
+    observed: bool = True
 
 
 READY_COLUMN = PrinterColumn(

@@ -43,7 +43,9 @@ class Reason(StrEnum):
     MISSING_CLIENT_ID = "missing_client_id"
     """No ``client_id``, which RFC 8705 section 2 requires with mutual TLS."""
     MISSING_TOKEN = "missing_token"
-    """No ``token`` to introspect."""
+    """No ``token`` to introspect or to revoke."""
+    FOREIGN_TOKEN = "foreign_token"
+    """The token that is to be revoked was issued to another client (RFC 7009 section 2.1)."""
     SEVERAL_CREDENTIALS = "several_credentials"
     """A secret or an assertion is given beside ``client_id``."""
     AUTHORIZATION_HEADER = "authorization_header"
@@ -86,6 +88,8 @@ class Reason(StrEnum):
     """Somebody else than the operator reads a registration."""
     NO_SIGNING_KEY = "no_signing_key"
     """There is no key to sign with."""
+    NO_LEDGER = "no_ledger"
+    """What has to be written down for all replicas could not be."""
 
 
 class OAuthError(Exception):
@@ -121,6 +125,7 @@ _WHAT_IS_WRONG: Mapping[Reason, str] = {
     Reason.MISSING_GRANT_TYPE: "the parameter grant_type is missing: use grant_type=client_credentials",
     Reason.MISSING_CLIENT_ID: "the parameter client_id is missing: it goes with the certificate",
     Reason.MISSING_TOKEN: "the parameter token is missing",
+    Reason.FOREIGN_TOKEN: "the token was issued to another client: a client can revoke its own tokens only",
     Reason.SEVERAL_CREDENTIALS: "the client may use one way to authenticate: the certificate of the TLS connection, "
     "without client_secret and client_assertion",
 }

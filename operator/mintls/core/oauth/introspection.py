@@ -25,7 +25,13 @@ def introspected_token(form: Form) -> str:
 
 
 def introspect(
-    claims: AccessTokenClaims | None, *, caller: Client, subject: Client | None, issuer: str, now: datetime
+    claims: AccessTokenClaims | None,
+    *,
+    caller: Client,
+    subject: Client | None,
+    revoked: bool,
+    issuer: str,
+    now: datetime,
 ) -> dict[str, Any]:
     """The answer to an introspection request.
 
@@ -33,10 +39,11 @@ def introspect(
         claims: Of the token, if the issuer signed it.
         caller: Who asks, authenticated.
         subject: The client that the token was issued to, as it is registered now; ``None`` if it is no longer.
+        revoked: Whether the token itself was revoked (RFC 7009).
         issuer: ``iss`` of this issuer.
         now: Aware UTC.
     """
-    if claims is None or not _is_active(claims, subject, issuer, now) or not _concerns(claims, caller):
+    if claims is None or revoked or not is_active(claims, subject, issuer, now) or not _concerns(claims, caller):
         return INACTIVE
     answer: dict[str, Any] = {
         **claims.extra,
@@ -57,7 +64,8 @@ def introspect(
     return answer
 
 
-def _is_active(claims: AccessTokenClaims, subject: Client | None, issuer: str, now: datetime) -> bool:
+def is_active(claims: AccessTokenClaims, subject: Client | None, issuer: str, now: datetime) -> bool:
+    """Whether time and the registration of its client still let the token count. Arguments as ``introspect``."""
     if claims.iss != issuer or claims.exp <= now.timestamp() or subject is None:
         return False
     registration = subject.registration

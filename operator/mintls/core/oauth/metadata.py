@@ -41,7 +41,11 @@ def server_metadata(issuer: str, mtls: str) -> dict[str, Any]:
         mtls: The base of the endpoints that do.
     """
     base, mtls_base = issuer.rstrip("/"), mtls.rstrip("/")
-    authenticated = {"token_endpoint": f"{mtls_base}/token", "introspection_endpoint": f"{mtls_base}/introspect"}
+    authenticated = {
+        "token_endpoint": f"{mtls_base}/token",
+        "introspection_endpoint": f"{mtls_base}/introspect",
+        "revocation_endpoint": f"{mtls_base}/revoke",
+    }
     return {
         "issuer": issuer,
         "jwks_uri": f"{base}/jwks",
@@ -51,6 +55,7 @@ def server_metadata(issuer: str, mtls: str) -> dict[str, Any]:
         "grant_types_supported": GRANT_TYPES,
         "token_endpoint_auth_methods_supported": AUTH_METHODS,
         "introspection_endpoint_auth_methods_supported": AUTH_METHODS,
+        "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
         "introspection_signing_alg_values_supported": ALGORITHMS,  # RFC 9701 section 7
         # Section 2 requires it; nothing here uses the authorization endpoint, so there is none.
         "response_types_supported": (),

@@ -5,6 +5,7 @@ import msgspec
 from mintls.core.oauth.access_token import read_access_token
 from mintls.core.oauth.introspection import introspect, introspected_token
 from mintls.core.oauth.introspection_jwt import MEDIA_TYPE, introspection_jwt, wants_jwt
+from mintls.core.oauth.revocation import revocation_of
 from mintls.core.oauth.signing_keys import published_keys
 from mintls.core.oauth.token_request import claimed_client_id
 from mintls.issuer.endpoints.steps import authenticate_client, current_key, read_form
@@ -28,6 +29,7 @@ def introspection(services: Services, call: Call) -> Answer:
         claims,
         caller=caller,
         subject=services.directory.client(claims.client_id) if claims else None,
+        revoked=claims is not None and services.directory.is_spent(revocation_of(claims).name),
         issuer=services.settings.issuer_url,
         now=call.now,
     )

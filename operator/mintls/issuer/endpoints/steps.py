@@ -6,8 +6,10 @@ from mintls.core.oauth.errors import InvalidClient, Reason, TemporarilyUnavailab
 from mintls.core.oauth.form import Form, check_charset, media_type, parse_form
 from mintls.core.oauth.json_body import MEDIA_TYPE, parse_json
 from mintls.core.oauth.signing_keys import SigningKey, signing_key
+from mintls.core.oauth.spent import Spent
 from mintls.core.pki.certificate import CertificateFacts
 from mintls.issuer.exchange import Call
+from mintls.issuer.ledger import LedgerUnavailable
 from mintls.issuer.peer import Peer
 from mintls.issuer.services import Services
 
@@ -79,3 +81,21 @@ def current_key(services: Services, call: Call) -> SigningKey:
     if key is None:
         raise TemporarilyUnavailable(Reason.NO_SIGNING_KEY)
     return key
+
+
+async def spend(services: Services, spent: Spent) -> bool:
+    """Spend an identifier, at every replica.
+
+    Returns:
+        False if it was spent before.
+
+    Raises:
+        TemporarilyUnavailable: It could not be written down.
+    """
+    try:
+        first = await services.ledger.spend(spent)
+    except LedgerUnavailable as error:
+        raise TemporarilyUnavailable(Reason.NO_LEDGER) from error
+    # Here at once; the other replicas see the object through their watches.
+    services.directory.put_spent(spent.name)
+    return first

@@ -49,7 +49,7 @@ def test_even_one_that_slipped_in_changes_none_of_the_issuers_own(name: str) -> 
 def test_whoever_may_introspect_the_token_sees_them_and_they_change_nothing() -> None:
     client = prepare(registration(extra_claims=(("tenant", "shop"), ("active", "no"))), ISSUER)
     claims = access_token_claims(client, issuer=ISSUER, audience=ISSUER, scope="a", confirmation=None, jti="1", now=NOW)
-    answer = introspect(claims, caller=client, subject=client, issuer=ISSUER, now=NOW)
+    answer = introspect(claims, caller=client, subject=client, revoked=False, issuer=ISSUER, now=NOW)
     assert (answer["tenant"], answer["active"]) == ("shop", True)
 
 

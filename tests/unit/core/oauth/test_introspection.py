@@ -39,7 +39,7 @@ def claims(**changes: Any) -> AccessTokenClaims:
     ],
 )
 def test_a_token_concerns_its_client_and_its_audience(caller: Client, *, concerns: bool) -> None:
-    answer = introspect(claims(), caller=caller, subject=client(), issuer=ISSUER, now=NOW)
+    answer = introspect(claims(), caller=caller, subject=client(), revoked=False, issuer=ISSUER, now=NOW)
     assert answer["active"] is concerns
     assert concerns or answer == {"active": False}
 
@@ -48,7 +48,7 @@ def test_a_token_for_the_issuer_alone_is_not_everybodys() -> None:
     """Clients without audiences get tokens for the issuer; that does not make them each other's resources."""
     mine = claims(audience=ISSUER)
     other = client("orders", audiences=())
-    assert introspect(mine, caller=other, subject=client(), issuer=ISSUER, now=NOW) == INACTIVE
+    assert introspect(mine, caller=other, subject=client(), revoked=False, issuer=ISSUER, now=NOW) == INACTIVE
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,14 @@ def test_a_token_for_the_issuer_alone_is_not_everybodys() -> None:
     ],
 )
 def test_when_a_token_is_good(token: AccessTokenClaims | None, subject: Client | None, *, active: bool) -> None:
-    assert introspect(token, caller=client(), subject=subject, issuer=ISSUER, now=NOW)["active"] is active
+    assert (
+        introspect(token, caller=client(), subject=subject, revoked=False, issuer=ISSUER, now=NOW)["active"] is active
+    )
+
+
+def test_a_revoked_token_is_not_good_and_says_nothing_else() -> None:
+    answer = introspect(claims(), caller=client(), subject=client(), revoked=True, issuer=ISSUER, now=NOW)
+    assert answer == {"active": False}
 
 
 def test_the_token_is_what_has_to_be_sent() -> None:

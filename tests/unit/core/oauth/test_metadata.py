@@ -7,7 +7,11 @@ from mintls.core.oauth.metadata import base_path, server_metadata, well_known_pa
 
 
 def test_the_whole_document() -> None:
-    authenticated = {"token_endpoint": "https://m:9443/token", "introspection_endpoint": "https://m:9443/introspect"}
+    authenticated = {
+        "token_endpoint": "https://m:9443/token",
+        "introspection_endpoint": "https://m:9443/introspect",
+        "revocation_endpoint": "https://m:9443/revoke",
+    }
     assert server_metadata("https://i:8443", "https://m:9443") == {
         "issuer": "https://i:8443",
         "jwks_uri": "https://i:8443/jwks",
@@ -17,6 +21,7 @@ def test_the_whole_document() -> None:
         "grant_types_supported": ("client_credentials",),
         "token_endpoint_auth_methods_supported": ("tls_client_auth", "self_signed_tls_client_auth"),
         "introspection_endpoint_auth_methods_supported": ("tls_client_auth", "self_signed_tls_client_auth"),
+        "revocation_endpoint_auth_methods_supported": ("tls_client_auth", "self_signed_tls_client_auth"),
         "introspection_signing_alg_values_supported": ("ES256",),
         "response_types_supported": (),
         "subject_types_supported": ("public",),
@@ -68,6 +73,7 @@ def test_every_invalid_request_says_what_to_do_or_is_another_error(reason: Reaso
             "malformed_scope",
         ),
         *("unregistered_scope", "malformed_resource", "unregistered_resource", "not_the_operator", "no_signing_key"),
+        "no_ledger",
     }
     if reason in other:
         return

@@ -1,0 +1,29 @@
+"""``POST /revoke``: a client gives one of its tokens up (RFC 7009)."""
+
+from mintls.core.oauth.access_token import read_access_token
+from mintls.core.oauth.introspection import introspected_token
+from mintls.core.oauth.revocation import revoke
+from mintls.core.oauth.signing_keys import published_keys
+from mintls.core.oauth.token_request import claimed_client_id
+from mintls.issuer.endpoints.steps import authenticate_client, read_form, spend
+from mintls.issuer.exchange import Answer, Call
+from mintls.issuer.services import Services
+
+
+async def revocation(services: Services, call: Call) -> Answer:
+    """Make sure that the token counts no more, here and at every replica.
+
+    ``token_type_hint`` is not needed, there is one kind (RFC 7009 section 2.1).
+
+    Raises:
+        OAuthError: The caller is not authenticated, the request is malformed, the token is another client's, or it
+            could not be written down.
+    """
+    form = read_form(call)
+    caller, _ = authenticate_client(services, call, claimed_client_id(form))
+    claims = read_access_token(introspected_token(form), published_keys(services.directory.signing_keys, call.now))
+    call.trail.jti = claims.jti if claims else ""
+    spent = revoke(claims, caller=caller, issuer=services.settings.issuer_url, now=call.now)
+    if spent is not None and not services.directory.is_spent(spent.name):
+        await spend(services, spent)
+    return Answer(200, b"")

@@ -1,0 +1,95 @@
+"""Revoked tokens on a real API server: known to every replica, over restarts, until they expire."""
+
+import asyncio
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from builders.world import SYSTEM, World, eventually, free_port
+from mintls.issuer import sweep as sweep_module
+from mintls.kube.paths import CLIENT_CERTIFICATES, OAUTH_CLIENTS, SPENT_IDENTIFIERS
+
+pytestmark = pytest.mark.cluster
+
+
+async def curl(folder: Path, port: int, path: str, **parameters: str) -> str:
+    data = [argument for name, value in parameters.items() for argument in ("--data-urlencode", f"{name}={value}")]
+    files = ("--cert", folder / "tls.crt", "--key", folder / "tls.key", "--cacert", folder / "ca.crt")
+    command = ("curl", "-sS", "--fail-with-body", *map(str, files), *data, f"https://localhost:{port}{path}")
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert process.returncode == 0, out
+    return out.decode()
+
+
+@pytest.fixture
+async def billing(world: World) -> tuple[World, Path, str]:
+    """A client with its credential in files, and its id."""
+    await world.authority()
+    await world.operator()
+    await world.issuer()
+    shop = await world.namespace()
+    await world.client(shop, audiences=["https://orders.shop.svc"], accessToken={"lifetime": "10m"})
+    await world.certificate(shop)
+    await world.ready(CLIENT_CERTIFICATES, shop, "billing")
+    await world.ready(OAUTH_CLIENTS, shop, "billing")
+    for name, content in (await world.secret(shop)).items():
+        (world.folder / name).write_bytes(content)
+    return world, world.folder, f"{shop}:billing"
+
+
+async def new_token(folder: Path, port: int, client_id: str) -> str:
+    answer = await curl(folder, port, "/token", grant_type="client_credentials", client_id=client_id)
+    return str(json.loads(answer)["access_token"])
+
+
+async def is_active(folder: Path, port: int, client_id: str, token: str) -> bool:
+    return bool(json.loads(await curl(folder, port, "/introspect", client_id=client_id, token=token))["active"])
+
+
+async def test_every_replica_knows_and_knows_it_after_a_restart(billing: tuple[World, Path, str]) -> None:
+    world, folder, client_id = billing
+    first, second = world.ports[1], free_port()
+    stop = await world.issuer(ports=(free_port(), second))
+    token = await new_token(folder, first, client_id)
+    assert await is_active(folder, second, client_id, token)
+
+    assert await curl(folder, first, "/revoke", client_id=client_id, token=token) == ""
+
+    async def known() -> bool:
+        return not await is_active(folder, second, client_id, token)
+
+    await eventually(known)
+    assert not await is_active(folder, first, client_id, token)
+
+    stop.set()
+    third = free_port()
+    await world.issuer(ports=(free_port(), third))
+    assert not await is_active(folder, third, client_id, token), "known before the first answer"
+    assert await is_active(folder, third, client_id, await new_token(folder, third, client_id))
+
+
+async def test_it_is_forgotten_when_the_token_is_dead(
+    billing: tuple[World, Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, folder, client_id = billing
+    monkeypatch.setattr(sweep_module, "SECONDS", 0.2)
+    port = free_port()
+    await world.issuer(ports=(free_port(), port))
+    token = await new_token(folder, port, client_id)
+    await curl(folder, port, "/revoke", client_id=client_id, token=token)
+    await asyncio.sleep(1)
+
+    async def objects() -> list[str]:
+        listed = await world.api.get(SPENT_IDENTIFIERS.collection(SYSTEM))
+        return [item["spec"]["clientID"] for item in listed["items"]]
+
+    assert await objects() == [client_id], "no sweep before its time"
+    world.clock.pass_(timedelta(minutes=13))
+
+    async def gone() -> bool:
+        return await objects() == []
+
+    await eventually(gone)
