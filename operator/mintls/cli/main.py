@@ -4,6 +4,9 @@ import click
 
 from mintls.cli.issuer import issuer
 from mintls.cli.operator import operator
+from mintls.cli.people.inspect import inspect
+from mintls.cli.people.renew import rekey, renew
+from mintls.cli.people.status import status
 from mintls.cli.version import version
 
 
@@ -12,6 +15,5 @@ def main() -> None:
     """OAuth 2.0 clients on Kubernetes whose only credential is a short-lived certificate."""
 
 
-main.add_command(operator)
-main.add_command(issuer)
-main.add_command(version)
+for command in (operator, issuer, status, inspect, renew, rekey, version):
+    main.add_command(command)

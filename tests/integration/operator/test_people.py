@@ -1,0 +1,95 @@
+"""The commands for people, against a real API with a real operator."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from builders.world import SYSTEM, World
+from mintls.cli.main import main
+from mintls.kube.paths import CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS
+
+pytestmark = pytest.mark.cluster
+
+
+async def mintls(world: World, *arguments: str) -> Result:
+    """Run a command as a person would; its own event loop is in a thread of its own."""
+    whole = [*arguments, "--kubeconfig", str(world.cluster.kubeconfig)]
+    return await asyncio.to_thread(CliRunner().invoke, main, whole)
+
+
+async def shop_with_a_client(world: World, **spec: Any) -> str:
+    shop = await world.namespace()
+    await world.authority()
+    await world.operator()
+    await world.issuer()
+    await world.client(shop)
+    await world.certificate(shop, **spec)
+    await world.ready(CLIENT_CERTIFICATES, shop, "billing")
+    await world.ready(OAUTH_CLIENTS, shop, "billing")
+    return shop
+
+
+async def test_renew_waits_for_another_certificate_and_rekey_for_another_key(world: World) -> None:
+    shop = await shop_with_a_client(world, privateKey={"rotationPolicy": "Never"})
+    first = (await world.get(CLIENT_CERTIFICATES, shop, "billing"))["status"]
+
+    tried = await mintls(world, "renew", "billing", "-n", shop, "--dry-run")
+    assert (tried.exit_code, "would set the annotation" in tried.output) == (0, True)
+
+    renewed = await mintls(world, "renew", "billing", "-n", shop)
+    second = (await world.get(CLIENT_CERTIFICATES, shop, "billing"))["status"]
+    assert renewed.exit_code == 0, renewed.output
+    assert f"ok      ClientCertificate {shop}/billing: serial number {second['serialNumber']}" in renewed.output
+    assert second["serialNumber"] != first["serialNumber"]
+    assert second["keyFingerprint"] == first["keyFingerprint"]
+
+    rekeyed = await mintls(world, "rekey", "billing", "-n", shop, "-o", "json")
+    third = (await world.get(CLIENT_CERTIFICATES, shop, "billing"))["status"]
+    assert json.loads(rekeyed.output)[0]["done"] is True
+    assert third["keyFingerprint"] != first["keyFingerprint"]
+
+
+async def test_a_renewal_that_fails_says_why(world: World) -> None:
+    shop = await shop_with_a_client(world)
+    await world.api.delete(SECRETS.item(SYSTEM, "mintls-authority-default-root"))
+    refused = await mintls(world, "renew", "billing", "-n", shop, "--timeout", "5")
+    assert refused.exit_code == 1
+    assert f"failed  ClientCertificate {shop}/billing: " in refused.output
+
+
+async def test_an_object_that_is_not_there_is_named(world: World) -> None:
+    shop = await world.namespace()
+    gone = await mintls(world, "renew", "nothing", "-n", shop)
+    assert gone.exit_code == 1
+    assert f"clientcertificates.mintls.dev {shop}/nothing" in gone.output
+
+
+async def test_status_shows_what_is_well_and_ends_with_1_for_what_is_not(world: World) -> None:
+    shop = await shop_with_a_client(world)
+    well = await mintls(world, "status", "-n", shop)
+    assert well.exit_code == 0, well.output
+    assert well.output.count("ok ") == 3
+    assert "renewal in 1" in well.output
+
+    await world.client(shop, "greedy", tlsClientAuth={"sanURI": "spiffe://cluster.local/ns/bank/client/vault"})
+    await world.reason(OAUTH_CLIENTS, shop, "greedy", "IdentityNotAllowed")
+    wrong = await mintls(world, "status", "-n", shop, "-o", "json")
+    assert wrong.exit_code == 1
+    [greedy] = [line for line in json.loads(wrong.output) if line["name"] == "greedy"]
+    assert (greedy["state"], greedy["reason"]) == ("wrong", "IdentityNotAllowed")
+
+
+async def test_inspect_says_what_is_in_a_secret_and_whose_it_is(world: World) -> None:
+    shop = await shop_with_a_client(world)
+    well = await mintls(world, "inspect", "billing-mtls", "-n", shop)
+    assert well.exit_code == 0, well.output
+    assert f"URI spiffe://cluster.local/ns/{shop}/client/billing" in well.output
+    assert "PRIVATE KEY" not in well.output
+
+    await world.api.delete(OAUTH_CLIENTS.item(shop, "billing"))
+    orphan = await mintls(world, "inspect", "billing-mtls", "-n", shop)
+    assert orphan.exit_code == 1
+    assert "WRONG  OAuthClient        billing does not exist" in orphan.output
