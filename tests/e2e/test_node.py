@@ -5,7 +5,6 @@ Each scenario goes on where the last one ended.
 
 import base64
 import collections
-import http.client
 import json
 import os
 import subprocess
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from builders import rights
 from builders.helm import CHART, SYSTEM
 from builders.world import REPOSITORY
 
@@ -421,44 +421,8 @@ def test_trust_bundle(stage: Stage) -> None:
 
 def test_every_right_is_used_and_none_is_missing(stage: Stage) -> None:
     """Of the rights of both accounts each was used in this story, and nothing was forbidden (the API's audit log)."""
-    if stage.cluster.audit_log is None:
-        pytest.skip("only the embedded provider keeps an audit log")
-    used: set[tuple[str | None, ...]] = set()
-    forbidden: set[tuple[str | None, ...]] = set()
-    for line in stage.cluster.audit_log.read_text().splitlines():
-        event = json.loads(line)
-        account = event["user"]["username"].removeprefix(f"system:serviceaccount:{SYSTEM}:")
-        if account not in {"mintls-operator", "mintls-issuer"} or "objectRef" not in event:
-            continue
-        what = event["objectRef"]
-        resource = "/".join(filter(None, (what["resource"], what.get("subresource"))))
-        right = (account, what.get("apiGroup", ""), resource, event["verb"])
-        used |= {(*right, what.get("namespace")), (*right, None)}
-        if event.get("responseStatus", {}).get("code") == http.client.FORBIDDEN:
-            forbidden |= {(*right, what.get("namespace")), (*right, None)}
-    rights = granted(stage)
-    assert rights - used == set(), "given, and never used"
-    # What is given may be forbidden for a moment: while an API server starts, after `helm uninstall` took the rights
-    # away, and where a namespace is being deleted. What is not given, and was asked for, is missing.
-    wanted = {right for right in forbidden if right[-1] is None}
-    assert wanted - {(*right[:-1], None) for right in rights} == set(), "asked for, and not given"
-
-
-def granted(stage: Stage) -> set[tuple[str, str, str, str, str | None]]:
-    """Account, API group, resource, verb and namespace (None: everywhere) of each right that the chart gives."""
-    found = set()
-    for kind, namespace in (("clusterroles", None), ("roles", SYSTEM)):
-        roles = stage.get(*("-n", SYSTEM), kind, "--selector=app.kubernetes.io/part-of=mintls")["items"]
-        found |= {
-            (role["metadata"]["name"], group, resource, verb, namespace)
-            for role in roles
-            for rule in role["rules"]
-            for group in rule["apiGroups"]
-            for resource in rule["resources"]
-            for verb in rule["verbs"]
-        }
-    assert found
-    return found
+    assert rights.unused(stage.cluster) == set(), "given, and never used"
+    assert rights.missing(stage.cluster) == set(), "asked for, and not given"
 
 
 def test_transcript(transcript: Transcript) -> None:

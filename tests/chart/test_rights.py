@@ -1,0 +1,114 @@
+"""The chart's rights, used: operator and issuer run as its service accounts through all that they do."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from builders import rights
+from builders.helm import CHART, SYSTEM, Helm
+from builders.world import REPOSITORY, free_port
+from clusterlib.cluster import Cluster
+
+pytestmark = pytest.mark.cluster
+
+QUICKSTART = REPOSITORY / "docs" / "examples" / "quickstart.yaml"
+
+
+@pytest.fixture(scope="module")
+def released(admin: Helm, bare: Cluster) -> Iterator[Cluster]:
+    """The chart without pods: its programs run here, with its arguments and its service accounts."""
+    none = "--set=operator.replicas=0,issuer.replicas=0,crds.keep=false"
+    admin.run("install", "mintls", CHART, "--create-namespace", none)
+    yield bare
+    admin.run("uninstall", "mintls", "--wait")
+
+
+@contextlib.contextmanager
+def running(cluster: Cluster, part: str, folder: Path, *own: str) -> Iterator[None]:
+    """A program of the chart, from the arguments of its Deployment."""
+    find = ("-n", SYSTEM, "get", f"deployment/mintls-{part}", "-o", "jsonpath={..containers[0].args}")
+    config = json.loads(cluster.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+    token = cluster.kubectl("-n", SYSTEM, "create", "token", f"mintls-{part}").strip()
+    config["users"][0]["user"] = {"token": token}
+    kubeconfig = folder / f"{part}.kubeconfig"
+    kubeconfig.write_text(json.dumps(config))
+    command = [sys.executable, "-m", "mintls", *json.loads(cluster.kubectl(*find)), *own]
+    with (folder / f"{part}.log").open("w") as log:
+        process = subprocess.Popen(command, env=os.environ | {"KUBECONFIG": str(kubeconfig)}, stdout=log, stderr=log)
+        try:
+            yield
+            assert process.poll() is None, Path(log.name).read_text()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, f"not within a minute: {what}"
+        time.sleep(0.2)
+
+
+def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Path) -> None:
+    kubectl = released.kubectl
+
+    def exists(*what: str) -> bool:
+        return bool(kubectl("get", *what, "--ignore-not-found", "-o", "name"))
+
+    health, probes = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    listeners = ("--address", f"127.0.0.1:{free_port()}", "--mtls-address", f"127.0.0.1:{free_port()}")
+    with (
+        running(released, "operator", tmp_path, "--health-address", health),
+        running(released, "issuer", tmp_path, "--probe-address", probes, *listeners),
+    ):
+        # An authority, a signing key, the issuer's certificate, a client's, their events and status.
+        kubectl("apply", "-f", str(QUICKSTART))
+        until(lambda: exists("-n", "shop", "secret/billing-mtls"), "the credential")
+        until(lambda: exists("-n", SYSTEM, "secret/mintls-issuer-tls"), "the issuer's certificate")
+        until(lambda: "True" in condition(released, "certificateauthority/default"), "the authority is ready")
+
+        # A damaged credential is renewed, a damaged intermediate replaced, a damaged trust bundle put right.
+        damage = json.dumps({"stringData": {"tls.crt": "damaged"}})
+        kubectl("-n", "shop", "patch", "secret/billing-mtls", "--patch", damage)
+        credential = ("-n", "shop", "get", "secret/billing-mtls", "-o", "yaml")
+        until(lambda: "ZGFtYWdlZA==" not in kubectl(*credential), "the credential is renewed")
+        kubectl("-n", SYSTEM, "patch", "secret/mintls-authority-default-intermediate", "--patch", damage)
+        intermediate = ("-n", SYSTEM, "get", "secret/mintls-authority-default-intermediate", "-o", "yaml")
+        until(lambda: "ZGFtYWdlZA==" not in kubectl(*intermediate), "the intermediate is replaced")
+        bundle = ("-n", "reader", "configmap/mintls-trust-bundle")
+        select = {"spec": {"trustBundle": {"namespaceSelector": {"matchLabels": {"trust": "mintls"}}}}}
+        kubectl("patch", "certificateauthority/default", "--type=merge", "--patch", json.dumps(select))
+        kubectl("create", "namespace", "reader")
+        kubectl("label", "namespace", "reader", "trust=mintls")
+        until(lambda: exists(*bundle), "the trust bundle comes")
+        kubectl("-n", "reader", "patch", *bundle[2:], "--type=merge", "--patch", '{"data":{"ca.crt":"damaged"}}')
+        until(lambda: "damaged" not in kubectl("get", *bundle, "-o", "yaml"), "the trust bundle is put right")
+        kubectl("label", "namespace", "reader", "trust-")
+        until(lambda: not exists(*bundle), "the trust bundle goes")
+
+        # A Secret and a ConfigMap of somebody else, whose names are wanted, are looked at and left alone.
+        kubectl("-n", "reader", "create", "configmap", "mintls-trust-bundle", "--from-literal=ca.crt=of-somebody-else")
+        kubectl("label", "namespace", "reader", "trust=mintls")
+        kubectl(
+            "-n", "reader", "create", "secret", "generic", "billing-mtls", "--from-literal=tls.crt=of-somebody-else"
+        )
+        kubectl("apply", "-f", "-", stdin=QUICKSTART.read_text().replace("shop", "reader"))
+        until(
+            lambda: "False" in condition(released, "-n", "reader", "clientcertificate/billing"), "the conflict is told"
+        )
+        time.sleep(2)
+    assert rights.unused(released) == set(), "given, and never used"
+    assert rights.missing(released) == set(), "asked for, and not given"
+
+
+def condition(cluster: Cluster, *what: str) -> str:
+    return cluster.kubectl("get", *what, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')
