@@ -4,6 +4,7 @@ import click
 
 from mintls.cli.issuer import issuer
 from mintls.cli.operator import operator
+from mintls.cli.people.check import check
 from mintls.cli.people.inspect import inspect
 from mintls.cli.people.renew import rekey, renew
 from mintls.cli.people.status import status
@@ -15,5 +16,5 @@ def main() -> None:
     """OAuth 2.0 clients on Kubernetes whose only credential is a short-lived certificate."""
 
 
-for command in (operator, issuer, status, inspect, renew, rekey, version):
+for command in (operator, issuer, status, check, inspect, renew, rekey, version):
     main.add_command(command)

@@ -93,3 +93,15 @@ async def test_inspect_says_what_is_in_a_secret_and_whose_it_is(world: World) ->
     orphan = await mintls(world, "inspect", "billing-mtls", "-n", shop)
     assert orphan.exit_code == 1
     assert "WRONG  OAuthClient        billing does not exist" in orphan.output
+
+
+async def test_check_says_what_is_missing_of_an_installation(world: World) -> None:
+    before = await mintls(world, "check")
+    assert before.exit_code == 1
+    assert "WRONG  operator           no replica leads in namespace mintls-system" in before.output
+    assert before.output.count("ok     kind") == 4, "the kinds are those of this program, by the API server's word"
+
+    await shop_with_a_client(world)
+    after = await mintls(world, "check", "-o", "json")
+    wrong = {one["what"] for one in json.loads(after.output) if not one["well"]}
+    assert wrong == {"issuer"}, "here it is no Service's"
