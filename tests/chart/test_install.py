@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -123,14 +124,16 @@ def listed(cluster: Cluster, account: str, namespace: str) -> set[tuple[str, str
     return {(resource, ", ".join(names.split()), verb) for resource, names, verbs in rows for verb in verbs.split()}
 
 
-def test_the_notes_name_commands_that_work(released: str, bare: Cluster) -> None:
-    commands = re.findall(r"^  kubectl (.*)$", released, re.MULTILINE)
-    assert [command.split()[-2:] for command in commands] == [
-        ["deployment/mintls-operator", "deployment/mintls-issuer"],
-        ["oauthclients,clientcertificates", "--all-namespaces"],
-    ]
-    bare.kubectl(*commands[1].split())
-    assert len(get(bare, "deployment/mintls-operator", "deployment/mintls-issuer")["items"]) == 2
+def test_the_commands_in_the_notes_work(released: str, bare: Cluster) -> None:
+    waiting, looking = re.findall(r"^  kubectl (.*)$", released, re.MULTILINE)
+    assert waiting == f"-n {SYSTEM} rollout status deployment/mintls-operator deployment/mintls-issuer"
+    assert len(get(bare, *waiting.split()[-2:])["items"]) == 2
+
+    [making] = re.findall(r"^kubectl .*?^YAML$", released, re.MULTILINE | re.DOTALL)
+    pasted = making.replace("kubectl", str(bare.kubectl_path), 1)
+    subprocess.run(["sh", "-ec", pasted], env=bare.environment(), check=True)
+    found = bare.kubectl(*looking.split(), "-o", "name")
+    assert found.split() == ["oauthclient.mintls.dev/billing", "clientcertificate.mintls.dev/billing"]
 
 
 def belongings(cluster: Cluster) -> dict[str, str]:
