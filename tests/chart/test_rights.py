@@ -1,5 +1,6 @@
 """The chart's rights, used: operator and issuer run as its service accounts through all that they do."""
 
+import base64
 import contextlib
 import json
 import os
@@ -65,7 +66,8 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
         return bool(kubectl("get", *what, "--ignore-not-found", "-o", "name"))
 
     health, probes = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-    listeners = ("--address", f"127.0.0.1:{free_port()}", "--mtls-address", f"127.0.0.1:{free_port()}")
+    mtls = f"127.0.0.1:{free_port()}"
+    listeners = ("--address", f"127.0.0.1:{free_port()}", "--mtls-address", mtls)
     with (
         running(released, "operator", tmp_path, "--health-address", health),
         running(released, "issuer", tmp_path, "--probe-address", probes, *listeners),
@@ -75,6 +77,17 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
         until(lambda: exists("-n", "shop", "secret/billing-mtls"), "the credential")
         until(lambda: exists("-n", SYSTEM, "secret/mintls-issuer-tls"), "the issuer's certificate")
         until(lambda: "True" in condition(released, "certificateauthority/default"), "the authority is ready")
+
+        # A token is revoked, and a revocation that has expired is swept.
+        kubectl("apply", "-f", "-", stdin=json.dumps(EXPIRED))
+        call = caller(released, tmp_path, mtls)
+        answers: list[str] = []
+        until(lambda: answers.append(call("/token", "grant_type=client_credentials")) or answers[-1], "a token")
+        token = json.loads(answers[-1])["access_token"]
+        assert json.loads(call("/introspect", f"token={token}"))["active"] is True
+        assert call("/revoke", f"token={token}") == ""
+        assert json.loads(call("/introspect", f"token={token}")) == {"active": False}
+        until(lambda: not exists("-n", SYSTEM, "spentidentifier/long-ago"), "what has expired is swept")
 
         # A damaged credential is renewed, a damaged intermediate replaced, a damaged trust bundle put right.
         damage = json.dumps({"stringData": {"tls.crt": "damaged"}})
@@ -108,6 +121,30 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
         time.sleep(2)
     assert rights.unused(released) == set(), "given, and never used"
     assert rights.missing(released) == set(), "asked for, and not given"
+
+
+EXPIRED = {
+    "apiVersion": "mintls.dev/v1alpha1",
+    "kind": "SpentIdentifier",
+    "metadata": {"name": "long-ago", "namespace": SYSTEM},
+    "spec": {"use": "accessToken", "clientID": "shop:billing", "expires": "2026-01-01T00:00:00Z"},
+}
+
+
+def caller(cluster: Cluster, folder: Path, mtls: str) -> Callable[[str, str], str]:
+    """Calls the issuer with curl and the credential of the quickstart's client; "" for whatever is refused."""
+    secret = json.loads(cluster.kubectl("-n", "shop", "get", "secret/billing-mtls", "-o", "json"))
+    for name, value in secret["data"].items():
+        (folder / name).write_bytes(base64.b64decode(value))
+    host = f"mintls-issuer.{SYSTEM}.svc"
+    files = ("--cert", folder / "tls.crt", "--key", folder / "tls.key", "--cacert", folder / "ca.crt")
+    command = ("curl", "-sS", "--fail", *map(str, files), "--connect-to", f"{host}:9443:{mtls}")
+
+    def call(path: str, parameter: str) -> str:
+        data = ("-d", "client_id=shop:billing", "-d", parameter, f"https://{host}:9443{path}")
+        return subprocess.run([*command, *data], capture_output=True, check=False, text=True).stdout
+
+    return call
 
 
 def condition(cluster: Cluster, *what: str) -> str:

@@ -60,7 +60,8 @@ CLIENTS = (
     client(
         "another authentication method",
         unsupported(
-            "spec.tokenEndpointAuthMethod", "client_secret_basic", "self_signed_tls_client_auth", "tls_client_auth"
+            "spec.tokenEndpointAuthMethod",
+            *("client_secret_basic", "private_key_jwt", "self_signed_tls_client_auth", "tls_client_auth"),
         ),
         UNCHECKED,
         tokenEndpointAuthMethod="client_secret_basic",

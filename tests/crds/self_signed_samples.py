@@ -11,13 +11,22 @@ ONE = (
     "exactly one of certificates and jwks (RFC 8705 section 2.2.2)"
 )
 OTHER_METHOD = (
-    "spec.tokenEndpointAuthMethod: Invalid value: certificates and jwks are for self_signed_tls_client_auth: set that "
-    "method, or leave them out (with tls_client_auth the certificate's name is registered, in tlsClientAuth)"
+    "spec.tokenEndpointAuthMethod: Invalid value: certificates are for self_signed_tls_client_auth: set that method, "
+    "or leave them out (with tls_client_auth the certificate's name is registered, in tlsClientAuth)"
+)
+NO_JWKS = (
+    "spec.tokenEndpointAuthMethod: Invalid value: jwks is for private_key_jwt, which needs it, and for "
+    "self_signed_tls_client_auth: set one of these methods, or leave it out"
 )
 NO_NAME = (
-    "spec.tlsClientAuth: Invalid value: tlsClientAuth is for tls_client_auth: a self-signed certificate is compared "
-    "whole, so leave it out"
+    "spec.tlsClientAuth: Invalid value: tlsClientAuth is for tls_client_auth: with another method no name is compared, "
+    "so leave it out"
 )
+NO_X5C = (
+    "spec.jwks: Invalid value: each key needs its certificate as x5c: with self_signed_tls_client_auth that is what is "
+    "compared (RFC 8705 section 2.2.2)"
+)
+KEY = {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}
 NOT_PEM = (
     "must be one certificate in PEM and nothing else, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----; "
     "several certificates are several items, and a private key has no place here"
@@ -33,7 +42,22 @@ def self_signed(title: str, *errors: str, **spec: Any) -> Sample:
     return client(f"self-signed, {title}", *errors, tokenEndpointAuthMethod="self_signed_tls_client_auth", **spec)
 
 
+def by_assertion(title: str, *errors: str, **spec: Any) -> Sample:
+    """An OAuthClient that signs assertions."""
+    return client(f"private_key_jwt, {title}", *errors, tokenEndpointAuthMethod="private_key_jwt", **spec)
+
+
+BY_ASSERTION = (
+    by_assertion("keys", jwks={"keys": [KEY | {"use": "sig", "alg": "ES256", "kid": "a"}, KEY]}),
+    by_assertion("a key with a certificate", jwks={"keys": [JWK]}),
+    by_assertion("nothing", NO_JWKS),
+    by_assertion("a certificate", OTHER_METHOD, jwks={"keys": [KEY]}, certificates=[PEM]),
+    by_assertion("with a name", NO_NAME, jwks={"keys": [KEY]}, tlsClientAuth={"sanDNS": "billing.shop.svc"}),
+)
+
 SELF_SIGNED = (
+    *BY_ASSERTION,
+    self_signed("a JWK without its certificate", NO_X5C, jwks={"keys": [JWK, KEY]}),
     self_signed("certificates", certificates=[PEM, PEM]),
     self_signed("as long as is allowed", certificates=[PEM.replace("MIIB", "A" * 8000)] * 8),
     self_signed("a JWK Set", jwks={"keys": [JWK]}),
@@ -53,7 +77,7 @@ SELF_SIGNED = (
     self_signed("both", ONE, certificates=[PEM], jwks={"keys": [JWK]}),
     self_signed("with a name", NO_NAME, certificates=[PEM], tlsClientAuth={"sanDNS": "billing.shop.svc"}),
     client("certificates with another method", OTHER_METHOD, certificates=[PEM]),
-    client("jwks with another method", OTHER_METHOD, tokenEndpointAuthMethod="tls_client_auth", jwks={"keys": [JWK]}),
+    client("jwks with another method", NO_JWKS, tokenEndpointAuthMethod="tls_client_auth", jwks={"keys": [JWK]}),
     *(
         self_signed(f"PEM {value[:40]!r}", refused("spec.certificates[0]", value, NOT_PEM), certificates=[value])
         for value in (
@@ -85,7 +109,7 @@ SELF_SIGNED = (
     ),
     self_signed(
         "an empty JWK",
-        *(f"spec.jwks.keys[0].{name}: Required value" for name in ("kty", "x5c")),
+        "spec.jwks.keys[0].kty: Required value",
         UNCHECKED,
         jwks={"keys": [{}]},
     ),
@@ -98,6 +122,7 @@ SELF_SIGNED = (
     self_signed(
         "no certificate in a JWK",
         "spec.jwks.keys[0].x5c: Invalid value: 0: spec.jwks.keys[0].x5c in body should have at least 1 items",
+        NO_X5C,
         jwks={"keys": [JWK | {"x5c": []}]},
     ),
     self_signed(

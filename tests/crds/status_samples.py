@@ -94,8 +94,8 @@ def condition_statuses(kind: str) -> list[Sample]:
         status(
             "negative generation of the whole",
             kind,
-            in_body("status.observedGeneration", -1, "should be greater than or equal to 0"),
-            observedGeneration=-1,
+            in_body("status.observedGeneration", -2, "should be greater than or equal to -1"),
+            observedGeneration=-2,
         ),
         status(
             "a type twice",

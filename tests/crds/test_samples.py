@@ -12,7 +12,7 @@ import pytest
 from crds.sample import REQUIRED, UNCHECKED, Sample
 from crds.samples import SAMPLES
 from crds.server import API_VERSION, Answer, Json, Server
-from mintls.api.crd import KINDS, custom_resource_definition
+from mintls.api.crd import KINDS, NOT_OBSERVED, custom_resource_definition
 
 TYPE_OF = {kind.KIND.kind: kind for kind in KINDS}
 TAKEN = [sample for sample in SAMPLES if not sample.errors]
@@ -63,7 +63,8 @@ def test_it_is_taken_and_read_with_the_defaults_that_the_api_server_fills_in(ser
     filled = msgspec.convert(answer.object, TYPE_OF[sample.kind])
     sent = msgspec.convert(answer.object | {"spec": sample.spec or {}}, TYPE_OF[sample.kind])
     assert filled == sent
-    assert answer.object.get("status", {}) == (sample.status or {})
+    unseen = NOT_OBSERVED if TYPE_OF[sample.kind].KIND.observed else {}
+    assert answer.object.get("status", {}) == (unseen if sample.status is None else sample.status)
 
 
 @pytest.mark.cluster

@@ -126,10 +126,15 @@ class TestRouting:
             reply = await connection.request("GET", path)
         assert (reply.status, reply.json["error"]) == (404, "not_found")
 
-    @pytest.mark.parametrize("path", ["/introspect", "/register/shop:billing"])
-    async def test_what_needs_a_certificate_is_not_on_the_open_listener(self, bench: Bench, path: str) -> None:
+    async def test_what_needs_a_certificate_is_not_on_the_open_listener(self, bench: Bench) -> None:
         async with bench.connect(mtls=False) as connection:
-            assert (await connection.request("POST", path)).status == 404
+            assert (await connection.request("GET", "/register/shop:billing")).status == 404
+
+    @pytest.mark.parametrize("path", ["/token", "/introspect", "/revoke"])
+    async def test_what_an_assertion_opens_is_there_and_refuses_whoever_has_none(self, bench: Bench, path: str) -> None:
+        async with bench.connect(mtls=False) as connection:
+            reply = await connection.post(path, form(token="x"))
+            assert (reply.status, reply.json["error"]) == (401, "invalid_client")
 
     async def test_a_head_request_is_answered_without_a_body(self, bench: Bench) -> None:
         async with bench.connect() as connection:

@@ -164,9 +164,9 @@ class TestMetadata:
         assert None not in document.values()
 
     async def test_rfc_8705_2_1_1_and_2_2_1_both_methods_are_named(self, document: dict[str, Any]) -> None:
-        both = ["tls_client_auth", "self_signed_tls_client_auth"]
-        assert document["token_endpoint_auth_methods_supported"] == both
-        assert document["introspection_endpoint_auth_methods_supported"] == both
+        both = {"tls_client_auth", "self_signed_tls_client_auth"}
+        for endpoint in ("token", "introspection", "revocation"):
+            assert both < set(document[f"{endpoint}_endpoint_auth_methods_supported"])
 
     async def test_rfc_8705_3_3_bound_tokens_are_named(self, document: dict[str, Any]) -> None:
         assert document["tls_client_certificate_bound_access_tokens"] is True

@@ -71,7 +71,7 @@ class Front:
     def open_app(self) -> web.Application:
         """The listener that asks for no certificate."""
         base = base_path(self._services.settings.issuer_url)
-        return self._app([*self._documents(base), (f"{base}/token", _TOKEN)])
+        return self._app([*self._documents(base), *self._authenticated(base)])
 
     def mtls_app(self) -> web.Application:
         """The listener that asks for one."""
@@ -79,9 +79,7 @@ class Front:
         return self._app(
             [
                 *self._documents(base),
-                (f"{base}/token", _TOKEN),
-                (f"{base}/introspect", _INTROSPECTION),
-                (f"{base}/revoke", _REVOCATION),
+                *self._authenticated(base),
                 (f"{base}/register/{{target:[^/]+}}", _REGISTRATION),
             ]
         )
@@ -89,6 +87,12 @@ class Front:
     def _documents(self, base: str) -> Iterable[tuple[str, Endpoint]]:
         yield from ((path, _METADATA) for path in well_known_paths(self._services.settings.issuer_url))
         yield f"{base}/jwks", _JWKS
+
+    @staticmethod
+    def _authenticated(base: str) -> Iterable[tuple[str, Endpoint]]:
+        yield f"{base}/token", _TOKEN
+        yield f"{base}/introspect", _INTROSPECTION
+        yield f"{base}/revoke", _REVOCATION
 
     def _app(self, routes: Iterable[tuple[str, Endpoint]]) -> web.Application:
         app = web.Application(middlewares=[self._outermost], client_max_size=self._services.settings.limits.body_bytes)

@@ -7,6 +7,7 @@ from cryptography import x509
 
 from mintls.api.v1alpha1.oauthclient import JWK, OAuthClient, TLSClientAuth
 from mintls.core.durations import DurationError, parse_duration
+from mintls.core.oauth.client_assertion import PRIVATE_KEY_JWT, AssertionKey, KeyNotUsable, keys_of_jwks
 from mintls.core.oauth.extra_claims import ClaimNotAllowed, check_claims
 from mintls.core.oauth.registration import Registration, default_client_id, spiffe_id
 from mintls.core.oauth.self_signed import (
@@ -45,7 +46,7 @@ def admit(client: OAuthClient, installation: Installation) -> Registration:
     except DurationError as invalid:
         violation = Violation(Reason.INVALID_SPEC, f"spec.accessToken.lifetime cannot be read: {invalid}")
         raise RegistrationRefused(violation) from invalid
-    except (CertificateNotUsable, ClaimNotAllowed) as invalid:
+    except (CertificateNotUsable, KeyNotUsable, ClaimNotAllowed) as invalid:
         raise RegistrationRefused(Violation(Reason.INVALID_SPEC, str(invalid))) from invalid
     problem = foreign_identity(registration, installation)
     if problem:
@@ -60,6 +61,7 @@ def registration_of(client: OAuthClient, trust_domain: str) -> Registration:
         DurationError: ``spec.accessToken.lifetime`` is no duration (the API server refuses such an object; an object
             written before the rule existed can still have one).
         CertificateNotUsable: A certificate in the spec can never authenticate the client.
+        KeyNotUsable: A key in the spec can never verify an assertion.
         ClaimNotAllowed: ``spec.accessToken.claims`` has a claim that the issuer alone may make.
     """
     meta, spec = client.metadata, client.spec
@@ -72,7 +74,7 @@ def registration_of(client: OAuthClient, trust_domain: str) -> Registration:
         client_id=spec.client_id or default_client_id(meta.namespace, meta.name),
         client_name=spec.client_name or "",
         token_endpoint_auth_method=spec.token_endpoint_auth_method,
-        subject=None if spec.token_endpoint_auth_method == SELF_SIGNED else subject_of(client, trust_domain),
+        subject=subject_of(client, trust_domain) if spec.token_endpoint_auth_method == "tls_client_auth" else None,
         certificates=certificates_of(client),
         authorities=tuple(reference.name for reference in spec.authorities),
         grant_types=tuple(spec.grant_types),
@@ -85,6 +87,7 @@ def registration_of(client: OAuthClient, trust_domain: str) -> Registration:
         tokens_not_before=spec.tokens_not_before,
         extra_claims=extra_claims_of(client),
         ends_with_certificate=spec.access_token.ends_with_certificate,
+        keys=keys_of(client),
     )
 
 
@@ -114,6 +117,21 @@ def certificates_of(client: OAuthClient) -> tuple[x509.Certificate, ...]:
     if not stated:
         raise CertificateNotUsable(f"spec.certificates and spec.jwks are empty: {SELF_SIGNED} needs one of them")
     return tuple(found.certificate for found in stated)
+
+
+def keys_of(client: OAuthClient) -> tuple[AssertionKey, ...]:
+    """The keys that verify the client's assertions (RFC 7523); none if it authenticates by a certificate.
+
+    Raises:
+        KeyNotUsable: One can never verify an assertion, or there is none.
+    """
+    spec = client.spec
+    if spec.token_endpoint_auth_method != PRIVATE_KEY_JWT:
+        return ()
+    stated = keys_of_jwks(map(_jwk, spec.jwks.keys if spec.jwks else ()), "spec.jwks.keys")
+    if not stated:
+        raise KeyNotUsable(f"spec.jwks is empty: {PRIVATE_KEY_JWT} needs the client's public keys")
+    return stated
 
 
 def _jwk(key: JWK) -> Jwk:

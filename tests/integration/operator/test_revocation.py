@@ -1,17 +1,21 @@
-"""Revoked tokens on a real API server: known to every replica, over restarts, until they expire."""
+"""Revoked tokens and used assertions on a real API server: known to every replica, over restarts, until they expire."""
 
 import asyncio
 import json
 from datetime import timedelta
 from pathlib import Path
 
+import jwt
 import pytest
 
+from builders.pki import ec_key
 from builders.world import SYSTEM, World, eventually, free_port
 from mintls.issuer import sweep as sweep_module
 from mintls.kube.paths import CLIENT_CERTIFICATES, OAUTH_CLIENTS, SPENT_IDENTIFIERS
 
 pytestmark = pytest.mark.cluster
+
+TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 async def curl(folder: Path, port: int, path: str, **parameters: str) -> str:
@@ -69,6 +73,35 @@ async def test_every_replica_knows_and_knows_it_after_a_restart(billing: tuple[W
     await world.issuer(ports=(free_port(), third))
     assert not await is_active(folder, third, client_id, token), "known before the first answer"
     assert await is_active(folder, third, client_id, await new_token(folder, third, client_id))
+
+
+async def test_an_assertion_counts_once_at_all_replicas(billing: tuple[World, Path, str]) -> None:
+    """private_key_jwt: replicas that are given the same assertion at once let one of them through."""
+    world, folder, _ = billing
+    second = free_port()
+    await world.issuer(ports=(free_port(), second))
+    shop = await world.namespace()
+    key = ec_key()
+    jwks = {"keys": [jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True) | {"kid": "1"}]}
+    method = {"tokenEndpointAuthMethod": "private_key_jwt", "tlsClientCertificateBoundAccessTokens": False}
+    await world.client(shop, "batch", **method, jwks=jwks)
+    await world.ready(OAUTH_CLIENTS, shop, "batch")
+
+    async def status(port: int, assertion: str) -> str:
+        pairs = {"grant_type": "client_credentials", "client_assertion": assertion, "client_assertion_type": TYPE}
+        data = [argument for name, value in pairs.items() for argument in ("-d", f"{name}={value}")]
+        command = ("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", str(folder / "ca.crt"))
+        url = f"https://localhost:{port}/token"
+        process = await asyncio.create_subprocess_exec(*command, *data, url, stdout=asyncio.subprocess.PIPE)
+        out, _ = await process.communicate()
+        return out.decode()
+
+    for number in range(5):
+        now = int(world.clock().timestamp())
+        claims = {"iss": f"{shop}:batch", "sub": f"{shop}:batch", "aud": world.installation.issuer_url}
+        assertion = jwt.encode(claims | {"exp": now + 60, "jti": str(number)}, key, "ES256", {"kid": "1"})
+        answers = await asyncio.gather(*(status(port, assertion) for port in (world.ports[1], second) * 2))
+        assert sorted(answers) == ["200", "401", "401", "401"]
 
 
 async def test_it_is_forgotten_when_the_token_is_dead(

@@ -118,24 +118,29 @@ class TLSClientAuth(KubeStruct, frozen=True, kw_only=True):
 
 
 class JWK(KubeStruct, frozen=True, kw_only=True):
-    """A public key with its certificate (RFC 7517 section 4, RFC 8705 section 2.2.2)."""
+    """A public key (RFC 7517 section 4), with its certificate where that is what counts (RFC 8705 section 2.2.2)."""
 
     kty: Annotated[Literal["EC", "RSA", "OKP"], Meta(description="The kind of the key.")]
     x5c: Annotated[
         tuple[X5CCertificate, ...],
         Meta(
-            description="The certificate in DER as base64. Others after it are ignored.",
+            description="The certificate in DER as base64; needed for `self_signed_tls_client_auth`. "
+            "Others after it are ignored.",
             min_length=1,
             max_length=4,
             extra_json_schema=LIST_ATOMIC,
         ),
-    ]
-    use: Annotated[str, Meta(description="What the key is for. Ignored.")] | None = None
+    ] = ()
+    use: Annotated[str, Meta(description="What the key is for: `sig`.")] | None = None
     key_ops: Annotated[
         tuple[str, ...], Meta(description="What the key is for. Ignored.", extra_json_schema=LIST_ATOMIC)
     ] = msgspec.field(name="key_ops", default=())
-    alg: Annotated[str, Meta(description="The algorithm that the key is for. Ignored.")] | None = None
-    kid: Annotated[str, Meta(description="Names the key. Ignored.")] | None = None
+    alg: (
+        Annotated[str, Meta(description="The one algorithm that the key is for. Left out, all that fit it.")] | None
+    ) = None
+    kid: (
+        Annotated[str, Meta(description="Names the key: an assertion with this `kid` is verified by it alone.")] | None
+    ) = None
     crv: Annotated[str, Meta(description="Curve of an EC or OKP key, such as `P-256`.")] | None = None
     x: Annotated[str, Meta(description="The x coordinate, or the whole of an OKP key.")] | None = None
     y: Annotated[str, Meta(description="The y coordinate.")] | None = None
@@ -148,12 +153,12 @@ class JWK(KubeStruct, frozen=True, kw_only=True):
 
 
 class JWKSet(KubeStruct, frozen=True, kw_only=True):
-    """Keys with their certificates (RFC 7517 section 5)."""
+    """Public keys (RFC 7517 section 5)."""
 
     keys: Annotated[
         tuple[JWK, ...],
         Meta(
-            description="One key for each certificate. Only public keys: there is no field for a private one.",
+            description="The keys. Only public ones: there is no field for a private one.",
             min_length=1,
             max_length=8,
             extra_json_schema=LIST_ATOMIC,
@@ -220,11 +225,12 @@ class OAuthClientSpec(KubeStruct, frozen=True, kw_only=True):
         Annotated[Time, Meta(description="Tokens issued before this time are no longer active.")] | None
     ) = None
     token_endpoint_auth_method: Annotated[
-        Literal["tls_client_auth", "self_signed_tls_client_auth"],
+        Literal["tls_client_auth", "self_signed_tls_client_auth", "private_key_jwt"],
         Meta(
             description="How the client proves who it is (`token_endpoint_auth_method`). "
             "`tls_client_auth`: a certificate of one of `authorities` that carries the name in `tlsClientAuth`. "
-            "`self_signed_tls_client_auth`: one of the very certificates in `certificates` or `jwks`."
+            "`self_signed_tls_client_auth`: one of the very certificates in `certificates` or `jwks`. "
+            "`private_key_jwt`: an assertion that one of the keys in `jwks` signed (RFC 7523)."
         ),
     ] = "tls_client_auth"
     tls_client_auth: Annotated[
@@ -240,7 +246,7 @@ class OAuthClientSpec(KubeStruct, frozen=True, kw_only=True):
         Meta(
             description="The CertificateAuthorities whose keys may vouch for the client. "
             "A certificate of any other CA is refused, whatever names it carries. Without effect with "
-            "`self_signed_tls_client_auth`.",
+            "the other methods.",
             min_length=1,
             max_length=8,
             extra_json_schema=LIST_MAP_BY_NAME,
@@ -258,7 +264,10 @@ class OAuthClientSpec(KubeStruct, frozen=True, kw_only=True):
     ] = ()
     jwks: Annotated[
         JWKSet | None,
-        Meta(description="The same as `certificates`, as a JWK Set in which each key has its certificate as `x5c`."),
+        Meta(
+            description="For `private_key_jwt` the public keys that verify the client's assertions. For "
+            "`self_signed_tls_client_auth` the same as `certificates`: each key has its certificate as `x5c`."
+        ),
     ] = None
     grant_types: Annotated[
         tuple[Literal["client_credentials"], ...],
@@ -332,6 +341,7 @@ class OAuthClientStatus(KubeStruct, frozen=True, kw_only=True):
 
 
 _SELF_SIGNED = "has(self.tokenEndpointAuthMethod) && self.tokenEndpointAuthMethod == 'self_signed_tls_client_auth'"
+_PRIVATE_KEY_JWT = "has(self.tokenEndpointAuthMethod) && self.tokenEndpointAuthMethod == 'private_key_jwt'"
 _HAS_CERTIFICATES = "(has(self.certificates) && self.certificates.size() > 0)"
 _SPEC_RULES = cel(
     Rule(
@@ -341,14 +351,26 @@ _SPEC_RULES = cel(
         field="tokenEndpointAuthMethod",
     ),
     Rule(
-        f"({_SELF_SIGNED}) || !({_HAS_CERTIFICATES} || has(self.jwks))",
-        "certificates and jwks are for self_signed_tls_client_auth: set that method, or leave them out "
+        f"({_SELF_SIGNED}) || !{_HAS_CERTIFICATES}",
+        "certificates are for self_signed_tls_client_auth: set that method, or leave them out "
         "(with tls_client_auth the certificate's name is registered, in tlsClientAuth)",
         field="tokenEndpointAuthMethod",
     ),
     Rule(
-        f"!({_SELF_SIGNED}) || !has(self.tlsClientAuth)",
-        "tlsClientAuth is for tls_client_auth: a self-signed certificate is compared whole, so leave it out",
+        f"({_SELF_SIGNED}) || ({_PRIVATE_KEY_JWT}) == has(self.jwks)",
+        "jwks is for private_key_jwt, which needs it, and for self_signed_tls_client_auth: set one of these methods, "
+        "or leave it out",
+        field="tokenEndpointAuthMethod",
+    ),
+    Rule(
+        f"!({_SELF_SIGNED}) || !has(self.jwks) || self.jwks.keys.all(key, has(key.x5c) && key.x5c.size() > 0)",
+        "each key needs its certificate as x5c: with self_signed_tls_client_auth that is what is compared "
+        "(RFC 8705 section 2.2.2)",
+        field="jwks",
+    ),
+    Rule(
+        f"!({_SELF_SIGNED} || {_PRIVATE_KEY_JWT}) || !has(self.tlsClientAuth)",
+        "tlsClientAuth is for tls_client_auth: with another method no name is compared, so leave it out",
         field="tlsClientAuth",
     ),
     Rule(

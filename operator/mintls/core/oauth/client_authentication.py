@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from mintls.core.oauth.client import Client, prepare
+from mintls.core.oauth.client_assertion import PRIVATE_KEY_JWT, verify_assertion
 from mintls.core.oauth.errors import InvalidClient, Reason
 from mintls.core.oauth.registration import Registration
 from mintls.core.oauth.self_signed import SELF_SIGNED
+from mintls.core.oauth.spent import Spent
 from mintls.core.pki.certificate import CertificateFacts
 from mintls.core.pki.errors import PathInvalid, PathProblem
 from mintls.core.pki.names import NormalizedName, SubjectKind, SubjectName
@@ -89,6 +91,39 @@ def authenticate(
     if first:
         raise InvalidClient(first.reason, first.detail)
     return candidate, certificate
+
+
+def authenticate_by_assertion(
+    client: Client | None, assertion: str, *, client_id: str, issuer: str, now: datetime
+) -> tuple[Client, Spent]:
+    """Make sure that the caller is the client, by its assertion (RFC 7523). A certificate plays no part in it.
+
+    Args:
+        client: The client that the caller says it is, ``None`` if there is none of that id.
+        assertion: The JWT.
+        client_id: What the caller says.
+        issuer: This issuer's identifier.
+        now: Aware UTC.
+
+    Returns:
+        The client, and what has to be spent before anything is given to it.
+
+    Raises:
+        InvalidClient: It is not; ``reason`` says why.
+    """
+    candidate = client or _NOBODY
+    keys = candidate.registration.keys
+    spent = verify_assertion(assertion, client_id=client_id, keys=keys, issuer=issuer, now=now)
+    method = candidate.registration.token_endpoint_auth_method
+    violations = (
+        _unknown(client),
+        None if method == PRIVATE_KEY_JWT and keys else _Violation(Reason.UNSUPPORTED_METHOD, method),
+        _suspended(candidate),
+    )
+    first = next((violation for violation in violations if violation), None)
+    if first:
+        raise InvalidClient(first.reason, first.detail)
+    return candidate, spent
 
 
 def is_identity(

@@ -42,7 +42,9 @@ def client_information(client: Client) -> dict[str, Any]:
 
 
 def _credential(registration: Registration) -> dict[str, Any]:
-    """By what it authenticates (RFC 8705 sections 2.1.2 and 2.2.2)."""
+    """By what it authenticates (RFC 8705 sections 2.1.2 and 2.2.2, RFC 7591 section 2)."""
+    if registration.keys:
+        return {"jwks": {"keys": [key.jwk for key in registration.keys]}}
     if registration.subject is None:
         return {"jwks": jwks_of(registration.certificates)}
     return {_SUBJECT_PARAMETER[registration.subject.kind]: registration.subject.value}

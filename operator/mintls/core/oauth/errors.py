@@ -70,6 +70,14 @@ class Reason(StrEnum):
     """The certificate does not carry the client's registered name."""
     UNREGISTERED_CERTIFICATE = "unregistered_certificate"
     """The certificate is none of those that the client registered."""
+    WRONG_ASSERTION = "wrong_assertion"
+    """The client assertion does not prove that the client made it for this issuer just now (RFC 7523 section 3)."""
+    REPLAYED_ASSERTION = "replayed_assertion"
+    """The client assertion was used before."""
+    ASSERTION_TYPE = "assertion_type"
+    """``client_assertion`` and ``client_assertion_type`` are not both given, or it is another type than a JWT's."""
+    CERTIFICATE_NEEDED = "certificate_needed"
+    """Tokens of the client are bound to a certificate, and the connection has none that is valid."""
     SUSPENDED_CLIENT = "suspended_client"
     """The client is suspended."""
     UNKNOWN_GRANT_TYPE = "unknown_grant_type"
@@ -126,8 +134,12 @@ _WHAT_IS_WRONG: Mapping[Reason, str] = {
     Reason.MISSING_CLIENT_ID: "the parameter client_id is missing: it goes with the certificate",
     Reason.MISSING_TOKEN: "the parameter token is missing",
     Reason.FOREIGN_TOKEN: "the token was issued to another client: a client can revoke its own tokens only",
-    Reason.SEVERAL_CREDENTIALS: "the client may use one way to authenticate: the certificate of the TLS connection, "
-    "without client_secret and client_assertion",
+    Reason.SEVERAL_CREDENTIALS: "the client may use one way to authenticate: the certificate of the TLS connection, or "
+    "a client_assertion, without client_secret",
+    Reason.ASSERTION_TYPE: "client_assertion goes with client_assertion_type="
+    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+    Reason.CERTIFICATE_NEEDED: "tokens of the client are bound to a certificate: present one that is valid now in the "
+    "TLS handshake, at an endpoint of mtls_endpoint_aliases",
 }
 
 

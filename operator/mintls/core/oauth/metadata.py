@@ -3,11 +3,18 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+from mintls.core.oauth.client_assertion import ALGORITHMS as ASSERTION_ALGORITHMS
+from mintls.core.oauth.client_assertion import PRIVATE_KEY_JWT
 from mintls.core.oauth.self_signed import SELF_SIGNED
 from mintls.core.oauth.signing_keys import ALGORITHMS
 from mintls.core.oauth.token_request import GRANT_TYPES
 
-AUTH_METHODS = ("tls_client_auth", SELF_SIGNED)
+AUTH_METHODS = ("tls_client_auth", SELF_SIGNED, PRIVATE_KEY_JWT)
+# RFC 8414 section 2: required beside a method that signs.
+_SIGNING = {
+    f"{endpoint}_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS
+    for endpoint in ("token", "introspection", "revocation")
+}
 
 
 def well_known_paths(issuer: str) -> tuple[str, ...]:
@@ -33,8 +40,8 @@ def base_path(url: str) -> str:
 def server_metadata(issuer: str, mtls: str) -> dict[str, Any]:
     """RFC 8414 section 2 with RFC 8705 sections 3.3 and 5.
 
-    Every client authenticates by its certificate, so the endpoints that authenticate a client are where the
-    certificate is asked for, also for a client that does not read ``mtls_endpoint_aliases``.
+    Nearly every client has a certificate, so the endpoints that authenticate a client are where the certificate is
+    asked for, also for a client that does not read ``mtls_endpoint_aliases``. An assertion is as good there.
 
     Args:
         issuer: The issuer's identifier, also the base of the endpoints that ask for no certificate.
@@ -56,6 +63,7 @@ def server_metadata(issuer: str, mtls: str) -> dict[str, Any]:
         "token_endpoint_auth_methods_supported": AUTH_METHODS,
         "introspection_endpoint_auth_methods_supported": AUTH_METHODS,
         "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
+        **_SIGNING,
         "introspection_signing_alg_values_supported": ALGORITHMS,  # RFC 9701 section 7
         # Section 2 requires it; nothing here uses the authorization endpoint, so there is none.
         "response_types_supported": (),

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
+from mintls.core.oauth.client_assertion import AssertionKey
 from mintls.core.pki.names import SubjectName
 
 
@@ -21,9 +22,9 @@ class Registration:
         client_id: ``client_id`` (RFC 6749 section 2.2).
         client_name: ``client_name`` for people, "" if none.
         token_endpoint_auth_method: ``tls_client_auth`` (RFC 8705 section 2.1.1) or ``self_signed_tls_client_auth``
-            (section 2.2.1).
-        subject: The one name that the certificate has to carry (RFC 8705 section 2.1.2); ``None`` if the certificates
-            themselves are registered.
+            (section 2.2.1) or ``private_key_jwt`` (RFC 7523).
+        subject: The one name that the certificate has to carry (RFC 8705 section 2.1.2); ``None`` if certificates
+            or keys themselves are registered.
         certificates: The certificates themselves (RFC 8705 section 2.2); empty for ``tls_client_auth``.
         authorities: Names of the CertificateAuthorities whose keys may vouch for the client.
         grant_types: Grants that it may use.
@@ -35,6 +36,7 @@ class Registration:
         suspended: Whether every request is refused.
         tokens_not_before: Tokens issued earlier are not active; ``None`` if there is no such limit.
         extra_claims: Names and values of claims that its access tokens carry beside the issuer's own.
+        keys: The keys that verify its assertions; empty unless it authenticates by ``private_key_jwt``.
         ends_with_certificate: Whether no access token outlives the certificate that it was issued over.
     """
 
@@ -59,6 +61,7 @@ class Registration:
     tokens_not_before: datetime | None
     extra_claims: tuple[tuple[str, str], ...] = ()
     ends_with_certificate: bool = True
+    keys: tuple[AssertionKey, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from mintls.core.oauth.client import Client, audience_claim
+from mintls.core.oauth.client_assertion import claimed_subject, presented_assertion
 from mintls.core.oauth.errors import (
     InvalidRequest,
     InvalidScope,
@@ -21,22 +22,20 @@ _SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+(?: [\x21\x23-\x5B\x5D-\x7E]+)*")
 # RFC 3986 section 4.3, absolute-URI, by its characters and its scheme; RFC 8707 section 2 allows no fragment.
 _ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 # RFC 6749 section 2.3: a client must not use more than one method of authentication in a request.
-_OTHER_CREDENTIALS = ("client_secret", "client_assertion", "client_assertion_type")
+_OTHER_CREDENTIALS = ("client_secret",)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """What is asked for, before anybody looked whether it may be had.
+    """What is asked for, before anybody looked whether it may be had, or who asks.
 
     Attributes:
         grant_type: ``grant_type``.
-        client_id: ``client_id``.
         scope: ``scope`` as sent, ``None`` if it is left out.
         resources: Each ``resource`` as sent (RFC 8707).
     """
 
     grant_type: str
-    client_id: str
     scope: str | None
     resources: tuple[str, ...]
 
@@ -45,14 +44,13 @@ def parse_token_request(form: Form) -> TokenRequest:
     """RFC 6749 section 4.4.2 with RFC 8705 section 2 and RFC 8707 section 2.
 
     Raises:
-        InvalidRequest: ``grant_type`` or ``client_id`` is missing, or another credential is given.
+        InvalidRequest: ``grant_type`` is missing.
     """
     grant_type = form.one("grant_type")
     if grant_type is None:
         raise InvalidRequest(Reason.MISSING_GRANT_TYPE)
     return TokenRequest(
         grant_type=grant_type,
-        client_id=claimed_client_id(form),
         scope=form.one("scope"),
         resources=form.every("resource"),
     )
@@ -61,6 +59,8 @@ def parse_token_request(form: Form) -> TokenRequest:
 def claimed_client_id(form: Form) -> str:
     """Who the caller says it is: ``client_id``, which RFC 8705 section 2 requires with mutual TLS.
 
+    An assertion says it, too: beside one it may be left out (RFC 7521 section 4.2).
+
     Raises:
         InvalidRequest: It is missing, or a credential of another method is given.
     """
@@ -68,6 +68,9 @@ def claimed_client_id(form: Form) -> str:
         if name in form:
             raise InvalidRequest(Reason.SEVERAL_CREDENTIALS, f"parameter {name}")
     client_id = form.one("client_id")
+    assertion = presented_assertion(form)
+    if client_id is None and assertion is not None:
+        return claimed_subject(assertion)
     if client_id is None:
         raise InvalidRequest(Reason.MISSING_CLIENT_ID)
     return client_id

@@ -7,7 +7,6 @@ from mintls.core.oauth.introspection import introspect, introspected_token
 from mintls.core.oauth.introspection_jwt import MEDIA_TYPE, introspection_jwt, wants_jwt
 from mintls.core.oauth.revocation import revocation_of
 from mintls.core.oauth.signing_keys import published_keys
-from mintls.core.oauth.token_request import claimed_client_id
 from mintls.issuer.endpoints.steps import authenticate_client, current_key, read_form
 from mintls.issuer.exchange import NO_STORE, Answer, Call
 from mintls.issuer.services import Services
@@ -15,14 +14,14 @@ from mintls.issuer.services import Services
 _VARYING = {**NO_STORE, "Vary": "Accept"}
 
 
-def introspection(services: Services, call: Call) -> Answer:
+async def introspection(services: Services, call: Call) -> Answer:
     """Say whether a token is good, and what it says, to a caller whom it concerns.
 
     Raises:
         OAuthError: The caller is not authenticated, the request is malformed, or there is no key to sign with.
     """
     form = read_form(call)
-    caller, _ = authenticate_client(services, call, claimed_client_id(form))
+    caller, _ = await authenticate_client(services, call, form)
     keys = published_keys(services.directory.signing_keys, call.now)
     claims = read_access_token(introspected_token(form), keys)
     answer = introspect(

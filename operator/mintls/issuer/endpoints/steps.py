@@ -1,12 +1,14 @@
 """Steps that several endpoints share."""
 
 from mintls.core.oauth.client import Client
-from mintls.core.oauth.client_authentication import authenticate
+from mintls.core.oauth.client_assertion import presented_assertion
+from mintls.core.oauth.client_authentication import authenticate, authenticate_by_assertion
 from mintls.core.oauth.errors import InvalidClient, Reason, TemporarilyUnavailable
 from mintls.core.oauth.form import Form, check_charset, media_type, parse_form
 from mintls.core.oauth.json_body import MEDIA_TYPE, parse_json
 from mintls.core.oauth.signing_keys import SigningKey, signing_key
 from mintls.core.oauth.spent import Spent
+from mintls.core.oauth.token_request import claimed_client_id
 from mintls.core.pki.certificate import CertificateFacts
 from mintls.issuer.exchange import Call
 from mintls.issuer.ledger import LedgerUnavailable
@@ -38,15 +40,18 @@ def read_parameters(services: Services, call: Call) -> Form:
     return read_form(call)
 
 
-def authenticate_client(services: Services, call: Call, client_id: str) -> tuple[Client, CertificateFacts]:
-    """Who the caller is (RFC 8705 section 2.1).
+async def authenticate_client(services: Services, call: Call, form: Form) -> tuple[Client, CertificateFacts | None]:
+    """Who the caller is, by its certificate (RFC 8705 section 2) or its assertion (RFC 7523 section 2.2).
 
     Returns:
-        The client, and the certificate that it authenticated with.
+        The client, and the certificate that it authenticated with, or that its tokens can be bound to.
 
     Raises:
+        InvalidRequest: It does not say who it is, or in two ways.
         InvalidClient: It is not the client that it says it is, or there is none.
+        TemporarilyUnavailable: Nobody can tell whether its assertion was used before.
     """
+    client_id = claimed_client_id(form)
     call.trail.client_id = client_id[:SHOWN]
     if call.authorization is not None:
         raise InvalidClient(Reason.AUTHORIZATION_HEADER)
@@ -54,8 +59,16 @@ def authenticate_client(services: Services, call: Call, client_id: str) -> tuple
     client = services.directory.client(client_id)
     if client is not None:
         call.trail.client = f"{client.registration.namespace}/{client.registration.name}"
-    path_to = services.paths.finder(peer, call.now)
-    return authenticate(client, peer.certificate if peer else None, path_to, call.now)
+    certificate = peer.certificate if peer else None
+    assertion = presented_assertion(form)
+    if assertion is None:
+        return authenticate(client, certificate, services.paths.finder(peer, call.now), call.now)
+    issuer = services.settings.issuer_url
+    caller, spent = authenticate_by_assertion(client, assertion, client_id=client_id, issuer=issuer, now=call.now)
+    if services.directory.is_spent(spent.name) or not await spend(services, spent):
+        raise InvalidClient(Reason.REPLAYED_ASSERTION)
+    # One that it does not bind its tokens to plays no part at all, not even for how long they live.
+    return caller, certificate if caller.registration.certificate_bound else None
 
 
 def note_peer(call: Call) -> Peer | None:

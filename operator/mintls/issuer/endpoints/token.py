@@ -1,4 +1,4 @@
-"""``POST /token``: the client credentials grant (RFC 6749 section 4.4) over mutual TLS (RFC 8705)."""
+"""``POST /token``: the client credentials grant (RFC 6749 section 4.4) with tokens bound to certificates (RFC 8705)."""
 
 import msgspec
 
@@ -22,14 +22,15 @@ class TokenResponse(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"TokenResponse(expires_in={self.expires_in}, scope={self.scope!r})"
 
 
-def token(services: Services, call: Call) -> Answer:
+async def token(services: Services, call: Call) -> Answer:
     """Issue a token.
 
     Raises:
         OAuthError: It is refused.
     """
-    request = parse_token_request(read_parameters(services, call))
-    client, certificate = authenticate_client(services, call, request.client_id)
+    form = read_parameters(services, call)
+    request = parse_token_request(form)
+    client, certificate = await authenticate_client(services, call, form)
     permit_grant(client, request.grant_type)
     scope = grant_scope(client, request.scope)
     audience = grant_audience(client, request.resources)
@@ -39,8 +40,8 @@ def token(services: Services, call: Call) -> Answer:
         issuer=services.settings.issuer_url,
         audience=audience,
         scope=scope,
-        confirmation=confirmation(client, certificate),
-        certificate_end=certificate.not_after,
+        confirmation=confirmation(client, certificate, call.now),
+        certificate_end=certificate.not_after if certificate else None,
         jti=services.identifier(),
         now=call.now,
     )

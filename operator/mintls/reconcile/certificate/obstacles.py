@@ -1,6 +1,7 @@
 """What keeps a ClientCertificate from having a certificate: an ordered chain of checks named after the obstacle."""
 
 from mintls.core.durations import DurationError, parse_duration, parse_renew_before, spell_duration
+from mintls.core.oauth.registration import Registration
 from mintls.reconcile import policy
 from mintls.reconcile.certificate.values import Blocked, Observed
 from mintls.reconcile.credential import Violation
@@ -42,10 +43,14 @@ def _client_brings_certificates(seen: Observed) -> Blocked | None:
         return None
     return _stall(
         Reason.CLIENT_BRINGS_CERTIFICATE,
-        f'OAuthClient "{seen.certificate.spec.client_ref.name}" authenticates by self-signed certificates that it '
+        f'OAuthClient "{seen.certificate.spec.client_ref.name}" authenticates by {_brought(seen.registration)} that it '
         "brings itself, so no authority issues one for it: delete this ClientCertificate, or set the client's "
         "tokenEndpointAuthMethod to tls_client_auth",
     )
+
+
+def _brought(registration: Registration) -> str:
+    return "keys" if registration.keys else "self-signed certificates"
 
 
 def _spec_unreadable(seen: Observed) -> Blocked | None:

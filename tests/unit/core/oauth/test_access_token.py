@@ -3,6 +3,7 @@
 import base64
 import json
 import secrets
+from datetime import datetime, timedelta
 from typing import Any
 
 import jwt
@@ -21,10 +22,13 @@ from mintls.core.oauth.access_token import (
 )
 from mintls.core.oauth.client import prepare
 from mintls.core.oauth.confirmation import Confirmation, confirmation
+from mintls.core.oauth.errors import InvalidRequest, Reason
+from mintls.core.pki.certificate import CertificateFacts
 
 KEY = signing_key_made()
 ISSUER = "https://issuer.example"
 LEAF = authority().client()
+SECOND = timedelta(seconds=1)
 
 
 def claims(**changes: Any) -> AccessTokenClaims:
@@ -80,8 +84,21 @@ def test_times_are_whole_seconds() -> None:
 
 def test_cnf_is_the_thumbprint_unless_tokens_are_not_bound() -> None:
     bound, unbound = (prepare(registration(certificate_bound=value), ISSUER) for value in (True, False))
-    assert confirmation(bound, LEAF.facts) == Confirmation(LEAF.thumbprint)
-    assert confirmation(unbound, LEAF.facts) is None
+    assert confirmation(bound, LEAF.facts, NOW) == Confirmation(LEAF.thumbprint)
+    assert confirmation(unbound, LEAF.facts, NOW) is None
+    assert confirmation(unbound, None, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("certificate", "now"),
+    [(None, NOW), (LEAF.facts, LEAF.facts.not_after + SECOND), (LEAF.facts, LEAF.facts.not_before - SECOND)],
+)
+def test_with_nothing_to_bind_to_it_is_an_error_and_no_bearer_token(
+    certificate: CertificateFacts | None, now: datetime
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        confirmation(prepare(registration(), ISSUER), certificate, now)
+    assert refused.value.reason is Reason.CERTIFICATE_NEEDED
 
 
 def test_a_token_is_read_by_the_key_that_signed_it() -> None:

@@ -19,9 +19,21 @@ def test_the_whole_document() -> None:
         "mtls_endpoint_aliases": authenticated,
         "tls_client_certificate_bound_access_tokens": True,
         "grant_types_supported": ("client_credentials",),
-        "token_endpoint_auth_methods_supported": ("tls_client_auth", "self_signed_tls_client_auth"),
-        "introspection_endpoint_auth_methods_supported": ("tls_client_auth", "self_signed_tls_client_auth"),
-        "revocation_endpoint_auth_methods_supported": ("tls_client_auth", "self_signed_tls_client_auth"),
+        "token_endpoint_auth_methods_supported": ("tls_client_auth", "self_signed_tls_client_auth", "private_key_jwt"),
+        "introspection_endpoint_auth_methods_supported": (
+            "tls_client_auth",
+            "self_signed_tls_client_auth",
+            "private_key_jwt",
+        ),
+        "revocation_endpoint_auth_methods_supported": (
+            "tls_client_auth",
+            "self_signed_tls_client_auth",
+            "private_key_jwt",
+        ),
+        **{
+            f"{endpoint}_endpoint_auth_signing_alg_values_supported": ("ES256", "ES384", "PS256", "RS256", "EdDSA")
+            for endpoint in ("token", "introspection", "revocation")
+        },
         "introspection_signing_alg_values_supported": ("ES256",),
         "response_types_supported": (),
         "subject_types_supported": ("public",),
@@ -73,7 +85,7 @@ def test_every_invalid_request_says_what_to_do_or_is_another_error(reason: Reaso
             "malformed_scope",
         ),
         *("unregistered_scope", "malformed_resource", "unregistered_resource", "not_the_operator", "no_signing_key"),
-        "no_ledger",
+        *("no_ledger", "wrong_assertion", "replayed_assertion"),
     }
     if reason in other:
         return

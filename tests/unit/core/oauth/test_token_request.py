@@ -17,9 +17,10 @@ from mintls.core.oauth.errors import (
     UnauthorizedClient,
     UnsupportedGrantType,
 )
-from mintls.core.oauth.form import parse_form
+from mintls.core.oauth.form import Form, parse_form
 from mintls.core.oauth.token_request import (
     TokenRequest,
+    claimed_client_id,
     grant_audience,
     grant_scope,
     parse_token_request,
@@ -34,34 +35,45 @@ def client(**changes: Any) -> Client:
     return prepare(registration(**changes), ISSUER)
 
 
+def form(body: bytes) -> Form:
+    return parse_form("application/x-www-form-urlencoded", body)
+
+
 def parse(body: bytes) -> TokenRequest:
-    return parse_token_request(parse_form("application/x-www-form-urlencoded", body))
+    return parse_token_request(form(body))
 
 
 def test_a_whole_request() -> None:
     body = b"grant_type=client_credentials&client_id=a%3Ab&scope=x+y&resource=r1&resource=r2"
-    assert parse(body) == TokenRequest("client_credentials", "a:b", "x y", ("r1", "r2"))
+    assert parse(body) == TokenRequest("client_credentials", "x y", ("r1", "r2"))
+    assert claimed_client_id(form(body)) == "a:b"
 
 
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"client_id=a", Reason.MISSING_GRANT_TYPE),
         (b"grant_type=client_credentials", Reason.MISSING_CLIENT_ID),
         (b"grant_type=x&client_id=a&client_secret=s", Reason.SEVERAL_CREDENTIALS),
-        (b"grant_type=x&client_id=a&client_assertion=s", Reason.SEVERAL_CREDENTIALS),
-        (b"grant_type=x&client_id=a&client_assertion_type=s", Reason.SEVERAL_CREDENTIALS),
+        (b"grant_type=x&client_id=a&client_assertion=s", Reason.ASSERTION_TYPE),
+        (b"grant_type=x&client_assertion_type=s", Reason.ASSERTION_TYPE),
+        (b"grant_type=x&client_id=a&client_assertion=s&client_assertion_type=saml2", Reason.ASSERTION_TYPE),
     ],
 )
-def test_a_request_that_lacks_something_or_has_too_much(body: bytes, reason: Reason) -> None:
+def test_who_asks_is_not_said_or_said_in_two_ways(body: bytes, reason: Reason) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        parse(body)
+        claimed_client_id(form(body))
     assert refused.value.reason is reason
+
+
+def test_a_request_that_lacks_its_grant() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse(b"client_id=a")
+    assert refused.value.reason is Reason.MISSING_GRANT_TYPE
 
 
 def test_a_refused_secret_is_not_repeated() -> None:
     with pytest.raises(InvalidRequest) as refused:
-        parse(b"grant_type=x&client_id=a&client_secret=hunter2")
+        claimed_client_id(form(b"grant_type=x&client_id=a&client_secret=hunter2"))
     assert "hunter2" not in repr(refused.value) + refused.value.detail + refused.value.description
 
 
