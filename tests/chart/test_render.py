@@ -64,6 +64,10 @@ def test_every_object_says_where_it_belongs(helm: Helm, values: list[Any]) -> No
         ("image.digest=sha256:12", "must be sha256: and 64 hexadecimal digits"),
         ("metrics.podMonitor.interval=fast", "must be a duration with a unit, such as 30s"),
         ("issuer.podDisruptionBudget.maxUnavailable=most", "must be a number or a percentage, such as 1 or 25%"),
+        (
+            "operator.podDisruptionBudget.maxUnavailable=most",
+            'operator.podDisruptionBudget.maxUnavailable: "most" must',
+        ),
         ("issuer.autoscaling.minReplicas=11", "minReplicas (11) must not be more than maxReplicas (10)"),
         (
             "metrics.podMonitor.enabled=true,metrics.serviceMonitor.enabled=true",
@@ -159,6 +163,17 @@ def test_a_service_and_its_pods_find_each_other_and_nobody_else(helm: Helm) -> N
     selector = named(rendered, "Service", "mintls-issuer")["spec"]["selector"].items()
     chosen = [name for name, pod in pods(rendered).items() if selector <= pod["metadata"]["labels"].items()]
     assert chosen == ["mintls-issuer"]
+
+
+def test_a_budget_counts_the_pods_of_its_component_and_no_others(helm: Helm) -> None:
+    rendered = helm.template()
+    for component in ("operator", "issuer"):
+        budget = named(rendered, "PodDisruptionBudget", f"mintls-{component}")["spec"]
+        selector = budget["selector"]["matchLabels"].items()
+        chosen = [name for name, pod in pods(rendered).items() if selector <= pod["metadata"]["labels"].items()]
+        assert (budget["maxUnavailable"], chosen) == (1, [f"mintls-{component}"])
+    least = helm.template("-f", next(path for path in FILES if path.stem == "least"))
+    assert not [one for one in least if one["kind"] == "PodDisruptionBudget"]
 
 
 def test_all_that_can_be_said_of_a_pod_arrives_there(helm: Helm) -> None:

@@ -347,6 +347,58 @@ def unchanging(stage: Stage) -> dict[str, Any]:
     }
 
 
+def test_two_operators(stage: Stage, say: Say) -> None:
+    """Of two operators one leads; when its pod is deleted by force, the other renews in its place."""
+    stage.helm.run("upgrade", "mintls", CHART, "--set=operator.replicas=2", "--wait", "--timeout=120s")
+    until(lambda: len(pods_of(stage, "operator")) == 2)
+    leader = until(lambda: leading(stage))
+    with under_load(stage) as grown:
+        began = time.monotonic()
+        stage.kubectl("-n", SYSTEM, "delete", f"pod/{leader}", "--grace-period=0", "--force")
+        until(lambda: leading(stage) not in ("", leader))
+        serial = serial_of(stage)
+        stage.kubectl(
+            *("-n", "shop", "annotate", "--overwrite", "clientcertificate/billing"),
+            f"mintls.dev/rekey-requested-at={time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}",
+        )
+        until(lambda: serial_of(stage) != serial)
+        say(f"renewed {time.monotonic() - began:.1f} s after that")
+    say(summary(grown))
+
+
+def leading(stage: Stage) -> str:
+    """The pod that holds the Lease now."""
+    spec = stage.get("-n", SYSTEM, "lease/mintls-operator")["spec"]
+    return str(spec.get("holderIdentity") or "").rpartition("_")[0]
+
+
+def test_eviction(stage: Stage) -> None:
+    """A drain takes away one replica of each component, and not the next before there is another."""
+    for component in ("operator", "issuer"):
+        rolled_out(stage)
+        budget = ("-n", SYSTEM, f"poddisruptionbudget/mintls-{component}")
+        until(lambda budget=budget: stage.get(*budget)["status"]["disruptionsAllowed"] == 1)
+        first, second = (pod.removeprefix("pod/") for pod in pods_of(stage, component))
+        assert evicted(stage, first).returncode == 0
+        refused = evicted(stage, second)
+        assert refused.returncode != 0
+        assert "disruption budget" in refused.stderr
+    rolled_out(stage)
+
+
+def evicted(stage: Stage, pod: str) -> subprocess.CompletedProcess[str]:
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": SYSTEM}}
+    path = f"/api/v1/namespaces/{SYSTEM}/pods/{pod}/eviction"
+    return subprocess.run(
+        [stage.cluster.kubectl_path, "create", "--raw", path, "-f", "-"],
+        input=json.dumps(body),
+        env=stage.cluster.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def test_namespace_deletion(stage: Stage, say: Say) -> None:
     """A namespace with a client goes at once, also while no operator runs."""
     other = QUICKSTART.read_text().replace("shop", "store")

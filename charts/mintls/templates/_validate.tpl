@@ -21,9 +21,11 @@
 {{- fail (printf "image.digest: %q must be sha256: and 64 hexadecimal digits, as the registry says it" .) }}
 {{- end }}
 {{- end }}
-{{- $allowed := toString $v.issuer.podDisruptionBudget.maxUnavailable }}
+{{- range $component, $values := dict "issuer" $v.issuer "operator" $v.operator }}
+{{- $allowed := toString $values.podDisruptionBudget.maxUnavailable }}
 {{- if not (regexMatch "^[0-9]+%?$" $allowed) }}
-{{- fail (printf "issuer.podDisruptionBudget.maxUnavailable: %q must be a number or a percentage, such as 1 or 25%%" $allowed) }}
+{{- fail (printf "%s.podDisruptionBudget.maxUnavailable: %q must be a number or a percentage, such as 1 or 25%%" $component $allowed) }}
+{{- end }}
 {{- end }}
 {{- with $v.issuer.autoscaling }}
 {{- if gt (int .minReplicas) (int .maxReplicas) }}
