@@ -171,7 +171,7 @@ class AuthorityController:
         key = await asyncio.to_thread(new_key, order.key)
         profile = IntermediateProfile(order.common_name, order.not_before, order.not_after)
         certificate = sign_intermediate(profile, key.public_key(), root, new_serial())
-        name = seen.root_name.removesuffix("-root") + "-intermediate"
+        name = seen.intermediate_name
         body = self._secret(seen, name, (certificate,), key, root.certificate)
         if order.replaced is None:
             await self._writer.create(SECRETS.collection(self._namespace), body)

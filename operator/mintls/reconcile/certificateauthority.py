@@ -59,6 +59,11 @@ class Observed:
     namespace: str
     now: datetime
 
+    @property
+    def intermediate_name(self) -> str:
+        """Name of the intermediate's Secret."""
+        return self.root_name.removesuffix("-root") + "-intermediate"
+
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
@@ -172,15 +177,15 @@ def _key_unfit(private_key: PrivateKey) -> str:
 
 
 def _without_root(seen: Observed, durations: _Durations) -> Decision:
-    recorded = _recorded(seen.authority)
-    if recorded:
+    lost = _lost(seen)
+    if lost:
         return Blocked(
             Violation(
                 Reason.KEY_LOST,
-                f'Secret "{seen.root_name}" in namespace {seen.namespace} with root key {recorded[:16]}... is gone, '
+                f'Secret "{seen.root_name}" in namespace {seen.namespace} with {lost} is gone, '
                 "and nothing is signed without it. Restore the Secret from a backup. To begin anew with another root, "
                 "which ends the trust in every certificate of this authority, delete the CertificateAuthority and "
-                "create it again",
+                f'Secret "{seen.intermediate_name}", and create the CertificateAuthority again',
             )
         )
     start = seen.now.replace(microsecond=0)
@@ -190,6 +195,19 @@ def _without_root(seen: Observed, durations: _Durations) -> Decision:
         not_after=start + durations.root,
         key=key_spec(seen.authority.spec.self_signed.private_key),
     )
+
+
+def _lost(seen: Observed) -> str:
+    """What is known of a root that was there; "" if there never was one.
+
+    The status names its key. An object that was created again, or restored without its status, has none; then the
+    intermediate that the root signed still tells that there was one.
+    """
+    recorded = _recorded(seen.authority)
+    if recorded:
+        return f"root key {recorded[:16]}..."
+    ours = seen.intermediate is not None and _foreign(seen, seen.intermediate) is None
+    return f'the root that signed the certificate in Secret "{seen.intermediate_name}"' if ours else ""
 
 
 def _recorded(authority: CertificateAuthority) -> str:
@@ -236,8 +254,8 @@ def _root_unusable(seen: Observed, root: Credential) -> Violation | None:
         return Violation(
             Reason.ROOT_EXPIRED,
             f'the root in Secret "{seen.root_name}" ended at {root.leaf.not_after:%Y-%m-%dT%H:%M:%SZ}, and with it '
-            "every certificate of this authority. To begin anew with another root, delete the CertificateAuthority "
-            "and the Secret, and create the CertificateAuthority again",
+            "every certificate of this authority. To begin anew with another root, delete the CertificateAuthority, "
+            f'this Secret and "{seen.intermediate_name}", and create the CertificateAuthority again',
         )
     return None
 

@@ -163,6 +163,17 @@ class TestTheRoot:
         assert not holds(status.conditions, "Ready")
         assert holds(status.conditions, "Stalled")
 
+    def test_that_is_lost_with_the_status_is_still_known_by_the_intermediate_that_it_signed(self) -> None:
+        violation = violation_of(decide(seen(intermediate=intermediate_secret())))
+        assert violation.reason == Reason.KEY_LOST
+        assert "mintls-authority-default-intermediate" in violation.message
+
+    def test_is_made_beside_somebody_else_s_secret_of_the_intermediate_s_name(self) -> None:
+        """It tells nothing of a root of ours; it is the next step that it blocks."""
+        ours = intermediate_secret()
+        foreign = replace(ours, view=replace(ours.view, labels={}))
+        assert isinstance(decide(seen(intermediate=foreign)), CreateRoot)
+
     def test_that_is_restored_is_used_again(self) -> None:
         assert isinstance(decide(complete(known())), Keep)
 
