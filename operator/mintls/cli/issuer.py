@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from mintls.cli.logs import configure_logging
-from mintls.cli.options import address, shared
+from mintls.cli.options import address, rate, shared
 from mintls.cli.running import run
 from mintls.issuer.run import run_issuer
 from mintls.issuer.settings import Address, InvalidSettings, Settings
@@ -24,6 +24,16 @@ from mintls.kube.errors import ConfigurationError
     is_flag=True,
     envvar="MINTLS_JSON_BODIES",
     help="Take token requests in JSON, too; RFC 6749 wants a form.",
+)
+@click.option(
+    "--client-rate",
+    metavar="RATE[/BURST]",
+    help="Requests a second of one client at this replica, and how many at once (default: RATE); left out, any number.",
+)
+@click.option(
+    "--address-rate",
+    metavar="RATE[/BURST]",
+    help="The same for one address; not where all callers come from the address of a proxy.",
 )
 def issuer(**options: Any) -> None:
     """Issue tokens to clients that prove the key of their certificate in the TLS handshake."""
@@ -54,4 +64,6 @@ def _settings(options: dict[str, Any]) -> Settings:
         mtls_address=Address(*address(options["mtls_address"])),
         probe_address=Address(*address(options["probe_address"])),
         json_bodies=options["json_bodies"],
+        client_rate=rate(options["client_rate"], "--client-rate"),
+        address_rate=rate(options["address_rate"], "--address-rate"),
     )

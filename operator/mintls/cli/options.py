@@ -1,9 +1,12 @@
 """Options that operator and issuer share; each can also be an environment variable, ``MINTLS_...``."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import click
+
+from mintls.core.oauth.rate_limit import Rate
 
 _SHARED = (
     click.option(
@@ -65,3 +68,24 @@ def address(text: str) -> tuple[str, int]:
     if not colon or not port.isdecimal() or int(port) > 65535:
         raise click.BadParameter(f"{text!r} must be HOST:PORT or :PORT, such as 127.0.0.1:8081 or :8081")
     return host.strip("[]"), int(port)
+
+
+_RATE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(?:/([0-9]{1,6}))?")
+
+
+def rate(text: str | None, option: str) -> Rate | None:
+    """``RATE`` or ``RATE/BURST``; nothing is no limit.
+
+    Raises:
+        click.BadParameter: It is neither.
+    """
+    if text is None:
+        return None
+    found = _RATE.fullmatch(text)
+    per_second = float(found[1]) if found else 0.0
+    burst = int(found[2]) if found and found[2] else max(1, int(per_second))
+    if per_second <= 0 or burst < 1:
+        raise click.BadParameter(
+            f"{option} {text!r} must be requests a second above 0, and perhaps how many at once, such as 20 or 20/100"
+        )
+    return Rate(per_second, burst)

@@ -28,10 +28,13 @@ _STATUS: Mapping[type[OAuthError], int] = {
     InvalidToken: 401,
     TemporarilyUnavailable: 503,
 }
-# RFC 9110 sections 15.5.14 and 15.5.9: refused before it was read as OAuth.
-_STATUS_BY_REASON: Mapping[Reason, int] = {Reason.BODY_TOO_LARGE: 413, Reason.BODY_TOO_SLOW: 408}
-_CLOSING = frozenset(_STATUS_BY_REASON)
-_RETRY_SECONDS = "5"
+_CLOSING = frozenset({Reason.BODY_TOO_LARGE, Reason.BODY_TOO_SLOW})
+# RFC 9110 sections 15.5.14 and 15.5.9: refused before it was read as OAuth. RFC 6585 section 4: whatever it says.
+_STATUS_BY_REASON: Mapping[Reason, int] = {
+    Reason.BODY_TOO_LARGE: 413,
+    Reason.BODY_TOO_SLOW: 408,
+    Reason.TOO_MANY_REQUESTS: 429,
+}
 
 
 def error_body(code: str, description: str) -> bytes:
@@ -51,8 +54,8 @@ def answer_error(error: OAuthError, realm: str, authorization: str | None) -> An
     headers = dict(NO_STORE)
     if status == 401:
         headers["WWW-Authenticate"] = _challenge(error, realm, authorization)
-    if status == 503:
-        headers["Retry-After"] = _RETRY_SECONDS
+    if isinstance(error, TemporarilyUnavailable):
+        headers["Retry-After"] = str(error.retry_after)
     return Answer(status, error_body(error.code, error.description), headers=headers, closes=error.reason in _CLOSING)
 
 

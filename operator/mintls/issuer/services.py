@@ -12,6 +12,7 @@ from mintls.core.pki.names import NormalizedName, SubjectKind, SubjectName, norm
 from mintls.issuer.directory import Directory
 from mintls.issuer.ledger import Ledger
 from mintls.issuer.paths import Paths
+from mintls.issuer.rates import Limiter
 from mintls.issuer.settings import Settings
 
 OPERATOR_AUTHORITY = "default"
@@ -40,6 +41,16 @@ class Services:
     paths: Paths
     ledger: Ledger
     identifier: Callable[[], str] = random_identifier
+
+    @cached_property
+    def clients(self) -> Limiter:
+        """How fast each client is that has proven who it is."""
+        return Limiter(self.settings.client_rate)
+
+    @cached_property
+    def addresses(self) -> Limiter:
+        """How fast each address is, whoever calls from it."""
+        return Limiter(self.settings.address_rate)
 
     @cached_property
     def operator(self) -> NormalizedName:

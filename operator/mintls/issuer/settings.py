@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
+from mintls.core.oauth.rate_limit import Rate
 from mintls.reconcile.installation import Installation
 
 # RFC 8414 section 2: https, no query, no fragment. No user, no space, no quote: the URL also stands in headers.
@@ -59,6 +60,8 @@ class Settings:
         mtls_address: Listener that asks for one.
         probe_address: Plain listener for probes and metrics.
         limits: What one caller may cost.
+        client_rate: How many requests a client may make of this replica; ``None`` for any number.
+        address_rate: How many may come from one address; ``None`` for any number.
         json_bodies: Whether a token request may be JSON, too.
 
     Raises:
@@ -75,6 +78,8 @@ class Settings:
     probe_address: Address = Address("", 8081)
     limits: Limits = field(default_factory=Limits)
     json_bodies: bool = False
+    client_rate: Rate | None = None
+    address_rate: Rate | None = None
 
     def __post_init__(self) -> None:
         for name, url in (("issuer_url", self.issuer_url), ("mtls_url", self.mtls_url)):

@@ -96,6 +96,8 @@ class Reason(StrEnum):
     """Somebody else than the operator reads a registration."""
     NO_SIGNING_KEY = "no_signing_key"
     """There is no key to sign with."""
+    TOO_MANY_REQUESTS = "too_many_requests"
+    """The client, or the address that it calls from, is faster than is allowed (RFC 6585 section 4)."""
     NO_LEDGER = "no_ledger"
     """What has to be written down for all replicas could not be."""
 
@@ -197,7 +199,15 @@ class InvalidToken(OAuthError):
 
 
 class TemporarilyUnavailable(OAuthError):
-    """``temporarily_unavailable``: the issuer lacks something; a later try may succeed."""
+    """``temporarily_unavailable``: the issuer lacks something, or gives no more; a later try may succeed.
+
+    Attributes:
+        retry_after: Seconds to wait.
+    """
 
     code = "temporarily_unavailable"
     _description = "the issuer cannot answer at the moment: try again in a few seconds"
+
+    def __init__(self, reason: Reason, detail: str = "", *, retry_after: int = 5) -> None:
+        super().__init__(reason, detail)
+        self.retry_after = retry_after

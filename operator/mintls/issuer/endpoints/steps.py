@@ -49,8 +49,9 @@ async def authenticate_client(services: Services, call: Call, form: Form) -> tup
     Raises:
         InvalidRequest: It does not say who it is, or in two ways.
         InvalidClient: It is not the client that it says it is, or there is none.
-        TemporarilyUnavailable: Nobody can tell whether its assertion was used before.
+        TemporarilyUnavailable: Nobody can tell whether its assertion was used before, or it is too fast.
     """
+    services.addresses.take(call.trail.remote, call.now)
     client_id = claimed_client_id(form)
     call.trail.client_id = client_id[:SHOWN]
     if call.authorization is not None:
@@ -62,9 +63,12 @@ async def authenticate_client(services: Services, call: Call, form: Form) -> tup
     certificate = peer.certificate if peer else None
     assertion = presented_assertion(form)
     if assertion is None:
-        return authenticate(client, certificate, services.paths.finder(peer, call.now), call.now)
+        proven = authenticate(client, certificate, services.paths.finder(peer, call.now), call.now)
+        services.clients.take(client_id, call.now)  # only now: else anybody could use the client's share up
+        return proven
     issuer = services.settings.issuer_url
     caller, spent = authenticate_by_assertion(client, assertion, client_id=client_id, issuer=issuer, now=call.now)
+    services.clients.take(client_id, call.now)  # before the Kubernetes API is written to
     if services.directory.is_spent(spent.name) or not await spend(services, spent):
         raise InvalidClient(Reason.REPLAYED_ASSERTION)
     # One that it does not bind its tokens to plays no part at all, not even for how long they live.
