@@ -97,6 +97,7 @@ async def test_the_page_brings_an_authority_back(world: World, tmp_path: Path) -
         await world.get(SECRETS, SYSTEM, ROOT)
     await page.next()
     assert await fingerprint(world) == first
+    await world.ready(CLIENT_CERTIFICATES, shop, "late")
 
     # The Secret holds another key.
     await world.authority("other")
@@ -113,7 +114,8 @@ async def test_the_page_brings_an_authority_back(world: World, tmp_path: Path) -
     for name in (ROOT, INTERMEDIATE):
         await world.api.delete(SECRETS.item(SYSTEM, name))
     await page.next()
-    await world.operator("operator-1")
+    await world.operator("operator-1", create_authority=True)
+    await page.next()
     assert await fingerprint(world) == first
     again = await world.get(CLIENT_CERTIFICATES, shop, "billing")
     assert again["status"]["serialNumber"] == issued["status"]["serialNumber"], "what was issued stays good"
