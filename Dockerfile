@@ -3,6 +3,8 @@
 ARG BASE_IMAGE=python:3.13-slim
 
 FROM ${BASE_IMAGE} AS base
+# A stage without an instruction leaves a container behind (buildah 1.28).
+WORKDIR /src
 
 FROM base AS build
 ARG UV_VERSION=0.13.9
@@ -15,7 +17,6 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/mintls \
     UV_SYSTEM_CERTS=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3.13 -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --quiet "uv==${UV_VERSION}"
-WORKDIR /src
 COPY pyproject.toml uv.lock ./
 RUN /opt/uv/bin/uv sync --frozen --no-dev --no-install-project --no-build
 COPY README.md LICENSE ./
