@@ -11,6 +11,9 @@ from clusterlib.errors import BadRequestError
 MODULE_DIR = Path(__file__).resolve().parent.parent / "kubernetes"
 """The Go module that the embedded provider builds."""
 
+FLUX_MODULES_DIR = MODULE_DIR.with_name("flux")
+"""The Go modules of Flux's controllers."""
+
 GITOPS_MODULE_DIR = MODULE_DIR.with_name("gitops")
 """The Go module of what Argo CD and Flux think of objects."""
 

@@ -119,8 +119,9 @@ def test_the_kinds_go_with_the_chart_if_that_is_wanted(helm: Helm) -> None:
 
 
 def parsed(args: list[str]) -> dict[str, Any]:
-    command = main.commands[args[0]]
     with click.Context(main) as parent:
+        command = main.get_command(parent, args[0])
+        assert command
         return command.make_context(args[0], args[1:], parent=parent).params
 
 

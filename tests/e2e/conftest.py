@@ -122,10 +122,11 @@ class Stage:
         """What kubectl get prints, as data."""
         return json.loads(self.kubectl("get", *arguments, "--output=json"))
 
-    def tried(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def tried(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """A kubectl that may fail."""
         return subprocess.run(
             [self.cluster.kubectl_path, *arguments],
+            input=stdin,
             env=self.cluster.environment(),
             capture_output=True,
             text=True,

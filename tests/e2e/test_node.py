@@ -252,6 +252,8 @@ def test_what_people_see(stage: Stage, transcript: Transcript) -> None:
     transcript.say("After `helm install` and `kubectl apply -f docs/examples/quickstart.yaml`:")
     transcript.show("kubectl get certificateauthorities,oauthclients,clientcertificates --all-namespaces")
     transcript.show("kubectl -n shop describe clientcertificate billing")
+    transcript.show("kubectl mintls status -n shop")
+    transcript.show("kubectl mintls inspect billing-mtls -n shop")
     transcript.say("What the issuer's audit log says of a token, and of a request without a certificate:")
     audit = (
         'kubectl -n mintls-system logs -l app.kubernetes.io/name=mintls-issuer --tail=-1 | grep \'"endpoint":"token"\''
@@ -267,6 +269,7 @@ def test_what_people_see(stage: Stage, transcript: Transcript) -> None:
     stage.kubectl("-n", "shop", "wait", "--for=condition=Ready=False", "--timeout=30s", "clientcertificate/orphan")
     transcript.show("kubectl -n shop get oauthclients,clientcertificates")
     conditions = """-o jsonpath='{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\\n"}{end}'"""
+    transcript.show("kubectl mintls status -n shop")
     transcript.show(f"kubectl -n shop get oauthclient greedy {conditions}")
     transcript.show(f"kubectl -n shop get clientcertificate orphan {conditions}")
     stage.kubectl("delete", "-f", "-", stdin=REFUSED)
@@ -294,6 +297,8 @@ def test_what_people_see_of_a_rotation(transcript: Transcript) -> None:
     shown = "--sort-by=.metadata.creationTimestamp -o custom-columns=TYPE:.type,REASON:.reason,MESSAGE:.message"
     transcript.show(f"kubectl -n shop get events {chosen} {shown}")
     transcript.show("kubectl -n mintls-system logs deployment/mintls-operator | grep Issued | tail -n 1")
+    transcript.say("And one more, by hand:")
+    transcript.show("kubectl mintls renew billing -n shop")
 
 
 def serial_of(stage: Stage) -> str:
@@ -475,6 +480,15 @@ def test_every_right_is_used_and_none_is_missing(stage: Stage) -> None:
     """Of the rights of both accounts each was used in this story, and nothing was forbidden (the API's audit log)."""
     assert rights.unused(stage.cluster) == set(), "given, and never used"
     assert rights.missing(stage.cluster) == set(), "asked for, and not given"
+
+
+def test_no_drift(stage: Stage) -> None:
+    """After all this, the objects of the release are as Helm rendered them: there is nothing to put right."""
+    manifest = stage.helm.run("get", "manifest", "mintls")
+    differs = stage.tried(
+        "diff", "--server-side", "--field-manager=helm", "--force-conflicts", "-f", "-", stdin=manifest
+    )
+    assert (differs.returncode, differs.stdout) == (0, ""), differs.stderr
 
 
 def test_transcript(transcript: Transcript) -> None:

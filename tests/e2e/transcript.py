@@ -6,6 +6,7 @@ Names that are random and times differ from run to run; all else has to be as th
 import os
 import re
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,7 @@ _VARYING = (
     (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UID"),
     (r"\b[0-9a-f]{16,64}\b", "HEX"),
     (r"\b(mintls-(operator|issuer))-[0-9a-z]{8,10}-[0-9a-z]{5}(_[0-9a-f]{8})?\b", r"\1-POD"),
+    (r"\b\d+ (d|h|min|s)\b", "AGE"),
     (r"\b\d+(ms|s|m\d+s|m|h\d+m|h|d)\b", "AGE"),
     (r"\b(\d{1,3}\.){3}\d{1,3}\b", "ADDRESS"),
     (r'"jti":"[^"]+","expires":\d+', '"jti":"JTI","expires":N'),
@@ -51,9 +53,10 @@ class Transcript:
 
     def show(self, command: str) -> str:
         """Run *command*; returns what it printed. A command that ends with an error is shown with what it said."""
-        link = self.folder / "kubectl"
-        if not link.exists():
-            link.symlink_to(self.cluster.kubectl_path)
+        plugin = Path(sys.executable).with_name("kubectl-mintls")
+        for link, target in (("kubectl", self.cluster.kubectl_path), ("kubectl-mintls", plugin)):
+            if not (self.folder / link).exists():
+                (self.folder / link).symlink_to(target)
         path = os.pathsep.join([str(self.folder), os.environ["PATH"]])
         done = subprocess.run(
             ["bash", "-c", command],
