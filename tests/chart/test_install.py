@@ -199,7 +199,7 @@ def test_another_release_takes_the_kinds_over_if_told_to(in_use: dict[str, str],
 
 def test_everything_goes_if_that_is_wanted(admin: Helm, bare: Cluster) -> None:
     admin.run("install", "mintls", CHART, "--set", "crds.keep=false")
-    assert len(kinds(bare)) == 3
+    assert len(kinds(bare)) == 4
     admin.run("uninstall", "mintls", "--wait")
     eventually(lambda: kinds(bare) == [], "the kinds are gone")
 
