@@ -98,6 +98,13 @@ async def kubectl(world: World, *arguments: str, stdin: str = "") -> None:
     await asyncio.to_thread(world.cluster.kubectl, *arguments, stdin=stdin)
 
 
+async def ended(process: asyncio.subprocess.Process) -> None:
+    """End it; one that has ended by itself has said why in its log."""
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    await process.wait()
+
+
 @asynccontextmanager
 async def controllers(world: World, flux: Flux, folder: Path) -> AsyncIterator[None]:
     """Both controllers as processes, with the rights of an administrator (Flux's own have them too)."""
@@ -112,7 +119,10 @@ async def controllers(world: World, flux: Flux, folder: Path) -> AsyncIterator[N
     environment = {**os.environ, "KUBECONFIG": str(world.cluster.kubeconfig), "RUNTIME_NAMESPACE": "flux-system"}
     async with AsyncExitStack() as stack:
         for name in CONTROLLERS:
-            await kubectl(world, "apply", "--server-side", "-f", str(flux.kinds(name)))
+            kinds = ("-f", str(flux.kinds(name)))
+            await kubectl(world, "apply", "--server-side", *kinds)
+            # A controller that finds a kind of its own not served yet ends at once.
+            await kubectl(world, "wait", "--for=condition=Established", "--timeout=30s", *kinds)
             log = stack.enter_context((folder.parent / f"{name}.log").open("wb"))
             process = await asyncio.create_subprocess_exec(
                 flux.program(name),
@@ -122,8 +132,7 @@ async def controllers(world: World, flux: Flux, folder: Path) -> AsyncIterator[N
                 stdout=log,
                 stderr=log,
             )
-            stack.push_async_callback(process.wait)
-            stack.callback(process.terminate)
+            stack.push_async_callback(ended, process)
         yield
 
 
@@ -168,8 +177,8 @@ async def test_flux_waits_for_the_quickstart_and_finds_no_drift(
     finally:
         await kubectl(world, "delete", "namespace", "shop", "--ignore-not-found", "--wait=false")
         finalizers = '{"metadata":{"finalizers":null}}'
-        for kind in ("kustomization", "gitrepository"):
-            named = ("-n", "flux-system", kind, "shop")
+        for singular in ("kustomization", "gitrepository"):
+            named = ("-n", "flux-system", singular, "shop")
             with contextlib.suppress(KubectlError):
                 await kubectl(world, "patch", *named, "--type=merge", "--patch", finalizers)
         await kubectl(world, "delete", "namespace", "flux-system", "--wait=false")
@@ -207,6 +216,8 @@ def objects(repository: str) -> str:
 async def reconciled(world: World, *, within: float) -> Object:
     async def look() -> Object | None:
         found = await world.get(KUSTOMIZATIONS, "flux-system", "shop")
-        return found if condition(found, "Ready")["status"] == "True" else None
+        # Flux writes the conditions first, and the rest of the status after them.
+        done = condition(found, "Ready")["status"] == "True" and "lastAppliedRevision" in found["status"]
+        return found if done else None
 
     return dict(await eventually(look, within=within))
