@@ -49,7 +49,7 @@ class TestWithPretendedPrograms:
         with pytest.raises(ToolMissingError, match=r"after installing .*there is still no containerd"):
             machine.ensure(Silent())
         update, install = (tmp_path / "calls").read_text().splitlines()
-        assert update == "--quiet update"
+        assert update.endswith(" update")
         assert install.split()[-6:] == sorted(set(machine.PROGRAMS.values()) | {machine.CNI_PACKAGE})[-6:]
 
     def test_what_apt_says_is_shown(self, program: MakeProgram) -> None:

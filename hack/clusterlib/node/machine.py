@@ -92,7 +92,12 @@ def _install(packages: list[str]) -> None:
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "PATH": search_path()}
     for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
         done = subprocess.run(
-            ["apt-get", "--quiet", *command], capture_output=True, text=True, env=environment, check=False
+            # Another apt-get is waited for: an unattended upgrade, or the same command in another place.
+            ["apt-get", "--quiet", "--option=DPkg::Lock::Timeout=300", *command],
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
         )
         if done.returncode:
             raise ToolMissingError(
