@@ -1,14 +1,11 @@
 """Flux's source-controller and kustomize-controller, built once from their Go modules and kept in the cache."""
 
-import json
 import platform
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from clusterlib.build import Order, cache_key, ensure_built, module_files
-from clusterlib.errors import BuildError
-from clusterlib.golang import find_go
+from clusterlib.golang import find_go, module_source
 from clusterlib.paths import FLUX_MODULES_DIR, cache_root
 from clusterlib.progress import Progress
 
@@ -46,18 +43,9 @@ def ensure_flux(progress: Progress, modules: Path = FLUX_MODULES_DIR) -> Flux:
         link = flux.folder / f"{controller}-crds"
         if not link.exists():
             link.unlink(missing_ok=True)
-            link.symlink_to(_source(go.program, module, _package(controller)) / "config" / "crd" / "bases")
+            link.symlink_to(module_source(go, module, _package(controller)) / "config" / "crd" / "bases")
     return flux
 
 
 def _package(controller: str) -> str:
     return f"github.com/fluxcd/{controller}"
-
-
-def _source(go: Path, module: Path, package: str) -> Path:
-    """The folder of a module's source in Go's own cache, fetched if need be; raises BuildError."""
-    command = [str(go), "mod", "download", "-json", package]
-    done = subprocess.run(command, cwd=module, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BuildError(f"`go mod download {package}` ended with status {done.returncode}: {done.stderr.strip()}")
-    return Path(json.loads(done.stdout)["Dir"])

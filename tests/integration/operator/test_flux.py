@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import http.server
 import os
+import re
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -17,11 +18,14 @@ import yaml
 from builders.world import REPOSITORY, Object, World, condition, eventually, free_port
 from clusterlib.errors import KubectlError
 from clusterlib.flux import CONTROLLERS, Flux, ensure_flux
+from clusterlib.gitops import argocd_kinds
 from clusterlib.progress import Progress
 from clusterlib.pytest_plugin import uncaptured
 from mintls.kube.paths import CLIENT_CERTIFICATES, OAUTH_CLIENTS, Resource
 
 pytestmark = pytest.mark.cluster
+
+PAGE = REPOSITORY / "docs" / "gitops.md"
 
 REPOSITORIES = Resource("source.toolkit.fluxcd.io", "v1", "gitrepositories", "GitRepository")
 KUSTOMIZATIONS = Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization")
@@ -182,6 +186,23 @@ async def test_flux_waits_for_the_quickstart_and_finds_no_drift(
             with contextlib.suppress(KubectlError):
                 await kubectl(world, "patch", *named, "--type=merge", "--patch", finalizers)
         await kubectl(world, "delete", "namespace", "flux-system", "--wait=false")
+
+
+async def test_the_examples_in_the_documents_are_taken_by_the_kinds_that_they_are_of(world: World, flux: Flux) -> None:
+    kinds = [*(flux.kinds(name) for name in CONTROLLERS), argocd_kinds(Progress()) / "application-crd.yaml"]
+    for folder in kinds:
+        await kubectl(world, "apply", "--server-side", "-f", str(folder))
+        await kubectl(world, "wait", "--for=condition=Established", "--timeout=30s", "-f", str(folder))
+    shown = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    examples = [one for block in shown for one in yaml.safe_load_all(block)]
+    # The HelmRelease's controller, and with it the kind, is not to be had as a Go module.
+    known = [one for one in examples if one["kind"] != "HelmRelease"]
+    assert {one["kind"] for one in known} == {"Application", "GitRepository", "Kustomization"}
+    namespace = await world.namespace()
+    for one in known:
+        one["metadata"]["namespace"] = namespace
+    text = yaml.safe_dump_all(known)
+    await kubectl(world, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", stdin=text)
 
 
 def objects(repository: str) -> str:
