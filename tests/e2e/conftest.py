@@ -4,6 +4,7 @@ Everything here is done as users do it: helm, kubectl, pods. Where no image or n
 skipped and the reason is printed.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from builders.helm import CHART, SYSTEM, Helm
+from builders.helm import CHART, SYSTEM, Helm, HelmRefusedError
 from builders.world import REPOSITORY
-from clusterlib import embedded, kind, providers
+from clusterlib import embedded, existing, kind, providers
 from clusterlib.cluster import Cluster
 from clusterlib.helm import ensure_helm
 from clusterlib.node import machine
@@ -32,6 +33,7 @@ from clusterlib.session import running_cluster
 from .transcript import Transcript
 
 WORKLOAD_IMAGE = "mintls-e2e-workload:1"
+LOADED = "MINTLS_E2E_IMAGES_LOADED"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -71,8 +73,13 @@ def provider_of_node() -> str:
     asked = os.environ.get(providers.VARIABLE, providers.AUTO)
     if asked == kind.NAME or (asked == providers.AUTO and _kind_works()):
         return kind.NAME
-    if asked == "existing":
-        pytest.skip("the image cannot be loaded into an existing cluster: unset MINTLS_CLUSTER_PROVIDER")
+    if asked == existing.NAME and os.environ.get(LOADED) != "1":
+        pytest.skip(
+            f"images cannot be loaded into an existing cluster: have mintls and {WORKLOAD_IMAGE} on its nodes "
+            f"(`make image`, and tests/e2e/pods/Dockerfile), then set {LOADED}=1"
+        )
+    if asked == existing.NAME:
+        return existing.NAME
     if reason := machine.unfit():
         pytest.skip(f"no node can be had here: {reason}")
     return embedded.NAME
@@ -155,13 +162,33 @@ def stage(
         brought = running_cluster(provider=provider_of_node, options=wanted, progress=Progress())
         cluster = brought.__enter__()
     try:
-        provider = providers.make(provider_of_node, Silent())
-        for archive in (image, workload):
-            provider.load(cluster.name, archive)
-        home = tmp_path_factory.mktemp("helm")
-        yield Stage(cluster, Helm(helm, home, {"KUBECONFIG": str(cluster.kubeconfig)}), lambda: restart(cluster))
+        played_on = Helm(helm, tmp_path_factory.mktemp("helm"), {"KUBECONFIG": str(cluster.kubeconfig)})
+        if provider_of_node == existing.NAME:
+            refuse_what_is_in_use(cluster)
+        else:
+            provider = providers.make(provider_of_node, Silent())
+            for archive in (image, workload):
+                provider.load(cluster.name, archive)
+        yield Stage(cluster, played_on, lambda: restart(cluster))
+        if provider_of_node == existing.NAME:
+            clean(cluster, played_on)
     finally:
         brought.__exit__(None, None, None)
+
+
+def refuse_what_is_in_use(cluster: Cluster) -> None:
+    """Somebody's installation is no stage for a story that deletes it."""
+    if cluster.kubectl("get", "crd", "oauthclients.mintls.dev", "--ignore-not-found"):
+        pytest.skip("Mintls is installed on the existing cluster already")
+
+
+def clean(cluster: Cluster, helm: Helm) -> None:
+    """Leave an existing cluster as it was."""
+    with contextlib.suppress(HelmRefusedError):
+        helm.run("uninstall", "mintls", "--wait")
+    kinds = [name for name in cluster.kubectl("get", "crd", "-o", "name").split() if name.endswith(".mintls.dev")]
+    cluster.kubectl("delete", *kinds)
+    cluster.kubectl("delete", "namespace", "shop", "reader", SYSTEM, "--ignore-not-found", "--wait=false")
 
 
 def restart(cluster: Cluster) -> None:
