@@ -26,7 +26,7 @@ writes this page; every other run compares it with what is printed now, but for 
 _VARYING = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
     (r"\b20\d{12}\b", "STAMP"),
-    (r"\b[0-9A-Za-z_-]{43}\b", "HASH"),
+    (r"(?<![\w-])[\w-]{43}(?![\w-])", "HASH"),
     (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UID"),
     (r"\b[0-9a-f]{16,64}\b", "HEX"),
     (r"\b(mintls-(operator|issuer))-[0-9a-z]{8,10}-[0-9a-z]{5}(_[0-9a-f]{8})?\b", r"\1-POD"),
