@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from builders.world import SYSTEM, World, condition, free_port
+from builders.world import SYSTEM, World, condition, eventually, free_port
 from mintls.core.pki.certificate import thumbprint
 from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, EVENTS, OAUTH_CLIENTS, SECRETS
 
@@ -125,9 +125,14 @@ async def test_objects_in_the_wrong_order_become_ready(world: World) -> None:
     found = await world.ready(CLIENT_CERTIFICATES, shop, "billing")
 
     assert [c["type"] for c in found["status"]["conditions"]] == ["Ready"]
-    events = await world.api.get(EVENTS.collection(shop))
-    reasons = [event["reason"] for event in events["items"] if event["regarding"]["kind"] == "ClientCertificate"]
-    assert sorted(reasons) == ["AuthorityNotFound", "ClientNotFound", "Issued"]
+
+    # Events are written beside the status, so the last one may come after it.
+    async def all_are_told() -> bool:
+        events = await world.api.get(EVENTS.collection(shop))
+        reasons = [event["reason"] for event in events["items"] if event["regarding"]["kind"] == "ClientCertificate"]
+        return sorted(reasons) == ["AuthorityNotFound", "ClientNotFound", "Issued"]
+
+    await eventually(all_are_told)
     assert not operator.task.done()
 
 
