@@ -65,7 +65,8 @@ def events(cluster: Cluster) -> list[dict[str, Any]]:
 
 
 def _account(event: dict[str, Any]) -> str:
-    return str(event["user"]["username"]).removeprefix(f"system:serviceaccount:{SYSTEM}:")
+    # A request that was refused before anybody was recognised (a token that is no longer valid) names no user.
+    return str(event["user"].get("username", "")).removeprefix(f"system:serviceaccount:{SYSTEM}:")
 
 
 def _rights(event: dict[str, Any]) -> set[Right]:

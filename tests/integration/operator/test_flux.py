@@ -109,6 +109,18 @@ async def ended(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
+async def served(world: World, kinds: Path) -> None:
+    """Wait until kinds are served; kubectl's own wait ends at once where a kind has no conditions yet."""
+
+    async def established() -> bool:
+        with contextlib.suppress(KubectlError):
+            await kubectl(world, "wait", "--for=condition=Established", "--timeout=10s", "-f", str(kinds))
+            return True
+        return False
+
+    await eventually(established, within=40)
+
+
 @asynccontextmanager
 async def controllers(world: World, flux: Flux, folder: Path) -> AsyncIterator[None]:
     """Both controllers as processes, with the rights of an administrator (Flux's own have them too)."""
@@ -126,7 +138,7 @@ async def controllers(world: World, flux: Flux, folder: Path) -> AsyncIterator[N
             kinds = ("-f", str(flux.kinds(name)))
             await kubectl(world, "apply", "--server-side", *kinds)
             # A controller that finds a kind of its own not served yet ends at once.
-            await kubectl(world, "wait", "--for=condition=Established", "--timeout=30s", *kinds)
+            await served(world, flux.kinds(name))
             log = stack.enter_context((folder.parent / f"{name}.log").open("wb"))
             process = await asyncio.create_subprocess_exec(
                 flux.program(name),
@@ -192,7 +204,7 @@ async def test_the_examples_in_the_documents_are_taken_by_the_kinds_that_they_ar
     kinds = [*(flux.kinds(name) for name in CONTROLLERS), argocd_kinds(Progress()) / "application-crd.yaml"]
     for folder in kinds:
         await kubectl(world, "apply", "--server-side", "-f", str(folder))
-        await kubectl(world, "wait", "--for=condition=Established", "--timeout=30s", "-f", str(folder))
+        await served(world, folder)
     shown = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
     examples = [one for block in shown for one in yaml.safe_load_all(block)]
     # The HelmRelease's controller, and with it the kind, is not to be had as a Go module.
