@@ -254,6 +254,7 @@ def test_what_people_see(stage: Stage, transcript: Transcript) -> None:
     transcript.show("kubectl -n shop describe clientcertificate billing")
     transcript.show("kubectl mintls status -n shop")
     transcript.show("kubectl mintls inspect billing-mtls -n shop")
+    transcript.show("kubectl mintls token billing-mtls -n shop --scope orders.read")
     transcript.say("What the issuer's audit log says of a token, and of a request without a certificate:")
     audit = (
         'kubectl -n mintls-system logs -l app.kubernetes.io/name=mintls-issuer --tail=-1 | grep \'"endpoint":"token"\''

@@ -35,6 +35,7 @@ _VARYING = (
     (r"\b(\d{1,3}\.){3}\d{1,3}\b", "ADDRESS"),
     (r'"jti":"[^"]+","expires":\d+', '"jti":"JTI","expires":N'),
     (r"(Resource Version: +)\d+", r"\1N"),
+    (r"(?m)^(ok +jti +)\S+", r"\1JTI"),
     (r"[ \t]+", " "),
 )
 

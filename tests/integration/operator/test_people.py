@@ -1,13 +1,14 @@
 """The commands for people, against a real API with a real operator."""
 
 import asyncio
+import base64
 import json
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from builders.world import SYSTEM, World
+from builders.world import SYSTEM, World, free_port
 from mintls.cli.main import main
 from mintls.kube.paths import CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS
 
@@ -105,3 +106,63 @@ async def test_check_says_what_is_missing_of_an_installation(world: World) -> No
     after = await mintls(world, "check", "-o", "json")
     wrong = {one["what"] for one in json.loads(after.output) if not one["well"]}
     assert wrong == {"issuer"}, "here it is no Service's"
+
+
+async def test_token_gets_one_with_the_credential_of_a_secret_and_says_what_is_in_it(world: World) -> None:
+    shop = await shop_with_a_client(world)
+    await world.api.merge_patch(OAUTH_CLIENTS.item(shop, "billing"), {"spec": {"scopes": ["orders.read"]}})
+    await world.ready(OAUTH_CLIENTS, shop, "billing")
+    status = (await world.get(CLIENT_CERTIFICATES, shop, "billing"))["status"]
+
+    fetched = await mintls(world, "token", "billing-mtls", "-n", shop, "--scope", "orders.read")
+    assert fetched.exit_code == 0, fetched.output
+    assert f"bound to this certificate, x5t#S256 {status['thumbprint']}" in fetched.output
+    assert f"client_id          {shop}:billing" in fetched.output
+    assert "ES256 of the issuer's key" in fetched.output
+
+    raw = await mintls(world, "token", "billing-mtls", "-n", shop, "--raw")
+    assert raw.output.count(".") == 2
+    assert raw.output.strip() not in fetched.output, "the token itself is shown on request only"
+
+
+async def test_a_token_that_is_refused_says_what_the_issuer_said_and_where_the_reason_is(world: World) -> None:
+    shop = await shop_with_a_client(world)
+    greedy = await mintls(world, "token", "billing-mtls", "-n", shop, "--scope", "bank.rob")
+    assert greedy.exit_code == 1
+    assert "WRONG  token              HTTP 400, invalid_scope" in greedy.output
+    assert "the issuer's log why: request " in greedy.output
+
+    await world.api.merge_patch(OAUTH_CLIENTS.item(shop, "billing"), {"spec": {"suspended": True}})
+    await world.reason(OAUTH_CLIENTS, shop, "billing", "Suspended")
+    suspended = await mintls(world, "token", "billing-mtls", "-n", shop, "-o", "json")
+    assert (suspended.exit_code, json.loads(suspended.output)[0]["well"]) == (1, False)
+
+
+async def test_an_issuer_that_cannot_be_reached_is_named_with_what_to_do(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = await shop_with_a_client(world)
+    elsewhere = await mintls(world, "token", "billing-mtls", "-n", shop, "--connect-to", f"127.0.0.1:{free_port()}")
+    assert elsewhere.exit_code == 1
+    assert f"{world.installation.token_endpoint} (at 127.0.0.1:" in elsewhere.output
+
+    secret = await world.get(SECRETS, shop, "billing-mtls")
+    inside = base64.b64encode(b"https://mintls-issuer.mintls-system.svc:9443/token").decode()
+    other = {"metadata": {"name": "inside"}, "data": secret["data"] | {"token-endpoint": inside}}
+    await world.api.create(SECRETS.collection(shop), {"apiVersion": "v1", "kind": "Secret", **other})
+    monkeypatch.setenv("PATH", "/nowhere")
+    alone = await mintls(world, "token", "inside", "-n", shop)
+    assert (alone.exit_code, "--connect-to HOST:PORT" in alone.output) == (1, True)
+    monkeypatch.setenv("PATH", str(world.cluster.kubectl_path.parent))
+    forwarded = await mintls(world, "token", "inside", "-n", shop)
+    assert forwarded.exit_code == 1
+    assert "kubectl port-forward to mintls-issuer.mintls-system.svc failed: " in forwarded.output
+
+    foreign = await mintls(world, "token", "inside", "-n", shop, "--connect-to", f"127.0.0.1:{world.ports[1]}")
+    assert foreign.exit_code == 1
+    assert "its certificate is not to be trusted" in foreign.output
+
+    plain = {"metadata": {"name": "plain"}, "data": {"tls.crt": secret["data"]["tls.crt"]}}
+    await world.api.create(SECRETS.collection(shop), {"apiVersion": "v1", "kind": "Secret", **plain})
+    none = await mintls(world, "token", "plain", "-n", shop)
+    assert "Secret plain is no credential of a client: it lacks tls.key, ca.crt, client-id" in none.output
