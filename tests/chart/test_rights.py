@@ -26,7 +26,7 @@ QUICKSTART = REPOSITORY / "docs" / "examples" / "quickstart.yaml"
 @pytest.fixture(scope="module")
 def released(admin: Helm, bare: Cluster) -> Iterator[Cluster]:
     """The chart without pods: its programs run here, with its arguments and its service accounts."""
-    none = "--set=operator.replicas=0,issuer.replicas=0,crds.keep=false"
+    none = "--set=operator.replicas=0,issuer.replicas=0,crds.keep=false,operator.restartPods=true"
     admin.run("install", "mintls", CHART, "--create-namespace", none)
     yield bare
     admin.run("uninstall", "mintls", "--wait")
@@ -89,6 +89,16 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
         assert json.loads(call("/introspect", f"token={token}")) == {"active": False}
         until(lambda: not exists("-n", SYSTEM, "spentidentifier/long-ago"), "what has expired is swept")
 
+        # A pod that had read the credential of before is restarted.
+        kubectl("-n", "shop", "annotate", "clientcertificate/billing", "mintls.dev/restart-pods=true")
+        kubectl("apply", "-f", "-", stdin=json.dumps(READER))
+        reader = ("-n", "shop", "get", "pods", "-l", "app=reader", "-o", "jsonpath={..metadata.name}")
+        until(lambda: kubectl(*reader), "the pod is made")
+        old = kubectl(*reader)
+        kubectl("-n", "shop", "patch", "pod", old, "--subresource=status", "--patch", json.dumps(LONG_AGO))
+        kubectl("-n", "shop", "annotate", "clientcertificate/billing", "mintls.dev/renew-requested-at=now")
+        until(lambda: old not in kubectl(*reader), "the pod is restarted")
+
         # A damaged credential is renewed, a damaged intermediate replaced, a damaged trust bundle put right.
         damage = json.dumps({"stringData": {"tls.crt": "damaged"}})
         kubectl("-n", "shop", "patch", "secret/billing-mtls", "--patch", damage)
@@ -122,6 +132,38 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
     assert rights.unused(released) == set(), "given, and never used"
     assert rights.missing(released) == set(), "asked for, and not given"
 
+
+READER = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "reader", "namespace": "shop"},
+    "spec": {
+        "selector": {"matchLabels": {"app": "reader"}},
+        "template": {
+            "metadata": {"labels": {"app": "reader"}},
+            "spec": {
+                "containers": [{"name": "reader", "image": "reader"}],
+                "volumes": [{"name": "credential", "secret": {"secretName": "billing-mtls"}}],
+            },
+        },
+    },
+}
+LONG_AGO = {
+    "status": {
+        "phase": "Running",
+        "conditions": [{"type": "Ready", "status": "True"}],
+        "containerStatuses": [
+            {
+                "name": "reader",
+                "image": "reader",
+                "imageID": "",
+                "ready": True,
+                "restartCount": 0,
+                "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
+            }
+        ],
+    }
+}
 
 EXPIRED = {
     "apiVersion": "mintls.dev/v1alpha1",

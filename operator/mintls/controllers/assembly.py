@@ -12,6 +12,7 @@ from mintls.controllers.issuers import Endpoints, EndpointSlices, IssuerReplicas
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.objects import ObjectStore
+from mintls.controllers.podrestarts import PodRestartController
 from mintls.controllers.queue import ReconcileQueue
 from mintls.controllers.reporting import Reporter
 from mintls.controllers.scheduler import Clock
@@ -96,6 +97,7 @@ class Assembly:
             Kind.AUTHORITY: self._authority_controller().reconcile,
             Kind.CLIENT: self._client_controller().reconcile,
             Kind.CERTIFICATE: self._certificate_controller().reconcile,
+            Kind.POD_RESTART: self._pod_restart_controller().reconcile,
             Kind.TRUST_BUNDLE: self._bundles.reconcile,
             Kind.SIGNING_KEYS: self._signing_keys_controller().reconcile,
             Kind.SERVER_CERTIFICATE: self._server_certificate_controller().reconcile,
@@ -174,6 +176,17 @@ class Assembly:
             index=self._index,
             installation=self._settings.installation,
             issuer_authority=self._settings.authority,
+            on_written=self.triggers.credential_written,
+            clock=self._clock,
+        )
+
+    def _pod_restart_controller(self) -> PodRestartController:
+        return PodRestartController(
+            api=self._api,
+            writer=self._writer,
+            store=self.certificates,
+            reporter=Reporter(self.certificates, self._writer, self._recorder, self._clock),
+            secrets=self._secrets,
             clock=self._clock,
         )
 

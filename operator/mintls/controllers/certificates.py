@@ -2,6 +2,7 @@
 
 import logging
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -112,11 +113,13 @@ class CertificateController:
         index: CertificateIndex,
         installation: Installation,
         issuer_authority: str,
+        on_written: Callable[[ClientCertificate], None],
         clock: Clock,
     ) -> None:
         """Prepare; the arguments are the parts that it gathers from and writes through.
 
         ``issuer_authority`` names the authority of the issuer's own certificate: every client has to trust it.
+        ``on_written`` is told of each ClientCertificate whose Secret was written.
         """
         self._api = api
         self._writer = writer
@@ -129,6 +132,7 @@ class CertificateController:
         self._index = index
         self._installation = installation
         self._issuer_authority = issuer_authority
+        self._on_written = on_written
         self._clock = clock
         self._whole: dict[ObjectKey, str] = {}
 
@@ -331,6 +335,7 @@ class CertificateController:
         meta = seen.certificate.metadata
         if isinstance(outcome, Written):
             self._whole[meta.namespace, meta.name] = outcome.resource_version
+            self._on_written(seen.certificate)
         elif isinstance(decision, Keep):
             self._whole[meta.namespace, meta.name] = decision.secret.resource_version
         elif isinstance(decision, Blocked):

@@ -11,6 +11,7 @@ class Kind(StrEnum):
     CERTIFICATE = "ClientCertificate"
     CLIENT = "OAuthClient"
     TRUST_BUNDLE = "TrustBundle"
+    POD_RESTART = "PodRestart"
     SIGNING_KEYS = "SigningKeys"
     SERVER_CERTIFICATE = "ServerCertificate"
 

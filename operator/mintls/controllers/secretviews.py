@@ -6,7 +6,7 @@ from typing import Any
 
 from mintls.kube.client import FIELD_MANAGER
 from mintls.kube.informer import Change
-from mintls.kube.managedfields import was_posted
+from mintls.kube.managedfields import last_written, was_posted
 from mintls.reconcile.credential import Contents, SecretView
 
 type SecretKey = tuple[str, str]
@@ -18,13 +18,15 @@ def view_of(body: Mapping[str, Any]) -> SecretView:
     """The part of a Secret's metadata that decisions look at."""
     metadata = body["metadata"]
     owners = metadata.get("ownerReferences") or []
+    managed = metadata.get("managedFields") or []
     return SecretView(
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
         controller=next((owner["uid"] for owner in owners if owner.get("controller")), ""),
         labels=metadata.get("labels") or {},
         annotations=metadata.get("annotations") or {},
-        posted=was_posted(metadata.get("managedFields") or [], FIELD_MANAGER),
+        posted=was_posted(managed, FIELD_MANAGER),
+        written=last_written(managed, FIELD_MANAGER),
     )
 
 

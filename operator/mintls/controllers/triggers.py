@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthClient
+from mintls.api.v1alpha1.clientcertificate import RESTART_PODS
 from mintls.controllers import signingkeys
 from mintls.controllers.certificates import CertificateIndex
 from mintls.controllers.keys import Key, Kind
@@ -73,7 +74,15 @@ class Triggers:
         rivals = self._certificates.of_secret(secret) if secret else frozenset[ObjectKey]()
         self._certificates.changed(key, old, new)
         self._add(Kind.CERTIFICATE, {key} | rivals)
+        if new is not None:
+            self.credential_written(new)
         self._namespace_used(key[0], old, new)
+
+    def credential_written(self, certificate: ClientCertificate) -> None:
+        """A ClientCertificate's Secret has other contents: the pods that read it, if they are to be restarted."""
+        meta = certificate.metadata
+        if RESTART_PODS in meta.annotations:
+            self._queue.add(Key(Kind.POD_RESTART, meta.namespace, meta.name), Lane.RENEWAL)
 
     def authority_changed(
         self, key: ObjectKey, old: CertificateAuthority | None, new: CertificateAuthority | None

@@ -8,6 +8,7 @@ Source: Kubernetes documentation, "Server-Side Apply", "Upgrading from client-si
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 type Entry = dict[str, Any]
@@ -17,6 +18,12 @@ type Field = tuple[str, str]
 def was_posted(entries: Iterable[Mapping[str, Any]], manager: str) -> bool:
     """Whether the manager owns fields under the operation Update."""
     return any(_is_update(entry, manager) for entry in entries)
+
+
+def last_written(entries: Iterable[Mapping[str, Any]], manager: str) -> datetime | None:
+    """When the manager last changed the object, to the second; None if it never did."""
+    times = [entry["time"] for entry in entries if _is_of(entry, manager) and entry.get("time")]
+    return max(map(datetime.fromisoformat, times), default=None)
 
 
 def posted_fields(entries: Iterable[Mapping[str, Any]], manager: str) -> frozenset[Field]:

@@ -147,6 +147,7 @@ class SecretView:
         labels: Its labels.
         annotations: Its annotations.
         posted: Whether fields of it are ours by a POST still, not by an apply.
+        written: When we last changed it, to the second.
     """
 
     uid: str
@@ -155,6 +156,7 @@ class SecretView:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     posted: bool = False
+    written: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

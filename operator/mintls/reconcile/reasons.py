@@ -15,10 +15,14 @@ class Reason(StrEnum):
     """The authority has its keys and can sign."""
     SECRET_REPAIRED = "SecretRepaired"
     """The Secret was put right; the certificate in it is still the same."""
+    POD_RESTARTED = "PodRestarted"
+    """A pod that had read the credential of before was evicted, because its ClientCertificate asks for it."""
     SUSPENDED = "Suspended"
     """Every replica knows the client, and refuses its requests because the spec says so."""
 
     # --- on the way ---
+    PODS_NOT_RESTARTED = "PodsNotRestarted"
+    """Pods should be restarted and were not: the operator may not do it, or an eviction is refused."""
     WAITING_FOR_ISSUER = "WaitingForIssuer"
     """A ready issuer replica does not know the client, or knows an earlier generation of it."""
     NO_ISSUER_READY = "NoIssuerReady"

@@ -40,6 +40,8 @@ RENEW_REQUESTED = "mintls.dev/renew-requested-at"
 """Annotation by which a person asks for a new certificate now; any value that differs from the last is a request."""
 REKEY_REQUESTED = "mintls.dev/rekey-requested-at"
 """The same, and for a new key too where ``rotationPolicy`` is ``Never``."""
+RESTART_PODS = "mintls.dev/restart-pods"
+"""Annotation by which a person has pods that mount the Secret restarted when it changes: ``"true"``."""
 
 _REQUEST_LENGTH = 64
 
