@@ -247,6 +247,9 @@ spec: {clientRef: {name: nobody}, secretName: orphan-mtls}
 """
 
 
+CONDITIONS = """-o jsonpath='{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\\n"}{end}'"""
+
+
 def test_what_people_see(stage: Stage, transcript: Transcript) -> None:
     """What kubectl shows of what is well and of what is not, for the transcript."""
     transcript.say("After `helm install` and `kubectl apply -f docs/examples/quickstart.yaml`:")
@@ -269,10 +272,9 @@ def test_what_people_see(stage: Stage, transcript: Transcript) -> None:
     stage.kubectl("-n", "shop", "wait", "--for=condition=Ready=False", "--timeout=30s", "oauthclient/greedy")
     stage.kubectl("-n", "shop", "wait", "--for=condition=Ready=False", "--timeout=30s", "clientcertificate/orphan")
     transcript.show("kubectl -n shop get oauthclients,clientcertificates")
-    conditions = """-o jsonpath='{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\\n"}{end}'"""
     transcript.show("kubectl mintls status -n shop")
-    transcript.show(f"kubectl -n shop get oauthclient greedy {conditions}")
-    transcript.show(f"kubectl -n shop get clientcertificate orphan {conditions}")
+    transcript.show(f"kubectl -n shop get oauthclient greedy {CONDITIONS}")
+    transcript.show(f"kubectl -n shop get clientcertificate orphan {CONDITIONS}")
     stage.kubectl("delete", "-f", "-", stdin=REFUSED)
 
 
@@ -300,6 +302,33 @@ def test_what_people_see_of_a_rotation(transcript: Transcript) -> None:
     transcript.show("kubectl -n mintls-system logs deployment/mintls-operator | grep Issued | tail -n 1")
     transcript.say("And one more, by hand:")
     transcript.show("kubectl mintls renew billing -n shop")
+
+
+def test_loss_and_restore(stage: Stage, transcript: Transcript, say: Say) -> None:
+    """The root's key is deleted and brought back from a backup under load: renewals wait, and no request fails."""
+    backup = stage.kubectl("-n", SYSTEM, "get", "secret", "mintls-authority-default-root", "-o", "yaml")
+    authority = "certificateauthority/default"
+    with under_load(stage) as grown:
+        stage.kubectl("-n", SYSTEM, "delete", "secret", "mintls-authority-default-root")
+        stage.kubectl("wait", "--for=condition=Ready=False", "--timeout=30s", authority)
+        transcript.say(
+            "The Secret with the root's key was deleted. Nothing can be renewed, and what was issued is good:"
+        )
+        transcript.show("kubectl get certificateauthority default")
+        transcript.show("kubectl mintls renew billing -n shop --timeout 10")
+        transcript.show("kubectl -n shop get clientcertificate billing")
+        transcript.show(f"kubectl -n shop get clientcertificate billing {CONDITIONS}")
+        transcript.show("kubectl mintls status -n shop")
+        transcript.show("kubectl mintls token billing-mtls -n shop | tail -n 1")
+        serial, began = serial_of(stage), time.monotonic()
+        stage.kubectl("create", "-f", "-", stdin=backup)
+        stage.kubectl("wait", "--for=condition=Ready", "--timeout=30s", authority)
+        until(lambda: serial_of(stage) != serial, seconds=30)
+        say(f"renewed {time.monotonic() - began:.1f} s after the restore")
+        transcript.say("After `kubectl create -f root.yaml`, the renewal that was asked for is done:")
+        transcript.show("kubectl get certificateauthority default")
+        transcript.show(f"kubectl -n shop get clientcertificate billing {CONDITIONS}")
+    say(summary(grown))
 
 
 def serial_of(stage: Stage) -> str:
