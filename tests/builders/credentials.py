@@ -62,7 +62,7 @@ def make_pair(
     key = key or pooled_key(wanted.key)
     start, end = authority.signer.clip(not_before, not_after)
     subject = parse_dn(wanted.subject.value) if wanted.subject else EMPTY_NAME
-    profile = LeafProfile(subject, wanted.names, wanted.usage, start, end)
+    profile = LeafProfile(subject, wanted.names, wanted.usage, start, end, wanted.origin)
     leaf = sign_leaf(profile, key.public_key(), authority.signer, serial_number(secrets.token_bytes(20)))
     return facts(leaf), {
         "tls.crt": encode_pem(leaf, *authority.signer.chain),

@@ -9,7 +9,7 @@ Times lie around :data:`NOW`, the moment of import, so that real TLS stacks acce
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from mintls.core.pki.certificate import CertificateFacts, encode_pem, facts
 from mintls.core.pki.dn import parse_dn
 from mintls.core.pki.keys import PrivateKey, PublicKey, encode_private_key
 from mintls.core.pki.names import SubjectKind, SubjectName, general_name
+from mintls.core.pki.origin import Origin
 from mintls.core.pki.profiles import EMPTY_NAME, IntermediateProfile, LeafProfile, RootProfile, Usage
 from mintls.core.pki.signing import (
     CertificateAuthorityKey,
@@ -139,9 +140,11 @@ class Authority:
         key: PrivateKey | None = None,
         not_before: datetime = NOW - 5 * MINUTE,
         not_after: datetime = NOW + DAY,
+        origin: Origin | None = None,
     ) -> Leaf:
         """A client's leaf; ``subject`` is an RFC 4514 string, empty for none."""
-        return self._leaf(_profile("client", san, subject, not_before, not_after), key)
+        profile = _profile("client", san, subject, not_before, not_after)
+        return self._leaf(replace(profile, origin=origin), key)
 
     def server(
         self,

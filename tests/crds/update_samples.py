@@ -27,6 +27,22 @@ UPDATES = (
         before=REQUIRED["ClientCertificate"],
     ),
     Sample(
+        "revoked at last",
+        "ClientCertificate",
+        REQUIRED["ClientCertificate"] | {"revoked": True},
+        before=REQUIRED["ClientCertificate"],
+    ),
+    Sample(
+        "revoked no more",
+        "ClientCertificate",
+        REQUIRED["ClientCertificate"],
+        (
+            "spec.revoked: Invalid value: false: cannot be taken back: who has the key would be let in again; "
+            "make another ClientCertificate and delete this one",
+        ),
+        before=REQUIRED["ClientCertificate"] | {"revoked": True},
+    ),
+    Sample(
         "another client",
         "ClientCertificate",
         REQUIRED["ClientCertificate"] | {"clientRef": {"name": "other"}, "duration": "1h"},

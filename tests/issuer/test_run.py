@@ -19,15 +19,18 @@ from builders.kube import ApiDouble, api_double, event
 from builders.pki import NOW, Authority, Leaf, authority, uri
 from mintls.core.oauth.signing_keys import encode_signing_keys
 from mintls.core.pki.certificate import encode_pem
+from mintls.core.pki.origin import Origin
 from mintls.issuer.run import Issuer, Ports, run_issuer
 from mintls.issuer.settings import Address
 from mintls.kube import informer as informer_module
 from mintls.kube.client import ApiClient
-from mintls.kube.paths import CERTIFICATE_AUTHORITIES, OAUTH_CLIENTS, SECRETS, SPENT_IDENTIFIERS
+from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS, SPENT_IDENTIFIERS
 
 CLIENTS = OAUTH_CLIENTS.collection()
 AUTHORITIES = CERTIFICATE_AUTHORITIES.collection()
 SECRET = SECRETS.collection("mintls-system")
+CERTIFICATES = CLIENT_CERTIFICATES.collection()
+BILLING = Origin("ClientCertificate", "uid-billing")
 SPENT = SPENT_IDENTIFIERS.collection("mintls-system")
 
 
@@ -49,7 +52,7 @@ class Kube:
     moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     def serve(self) -> None:
-        for path in (CLIENTS, AUTHORITIES, SECRET, SPENT):
+        for path in (CLIENTS, CERTIFICATES, AUTHORITIES, SECRET, SPENT):
             self.double.on("GET", path, self._answer)
 
     def put(self, path: str, name: str, *, namespace: str = "", **content: Any) -> None:
@@ -139,6 +142,7 @@ def fill(cluster: Kube, ca: Authority, server: Leaf | None = None) -> None:
     }
     cluster.put(AUTHORITIES, "default", spec={}, status={"keys": [key]})
     cluster.put(CLIENTS, "billing", namespace="shop", spec={"scopes": ["orders.read"]})
+    cluster.put(CERTIFICATES, "billing", namespace="shop", spec={"clientRef": {"name": "billing"}, "secretName": "s"})
     cluster.secret("mintls-signing-keys", keys_json=encode_signing_keys([signing_key_made()]))
     cluster.secret("mintls-issuer-tls", tls_crt=server.tls_crt, tls_key=server.tls_key)
 
@@ -215,7 +219,7 @@ async def test_it_is_ready_only_when_it_has_everything(tmp_path: Path) -> None:
         fill(cluster, ca)
         await issuer.become_ready()
         assert (await issuer.probe("/readyz")) == (200, "ok\n")
-        assert (await issuer.bench.token(ca.client())).status == 200
+        assert (await issuer.bench.token(ca.client(origin=BILLING))).status == 200
 
 
 async def test_it_says_why_it_cannot_read(tmp_path: Path) -> None:
@@ -235,13 +239,25 @@ async def test_it_follows_what_changes(tmp_path: Path) -> None:
     async with kube(tmp_path) as (cluster, api), running(api, ca, tmp_path) as issuer:
         fill(cluster, ca)
         await issuer.become_ready()
-        orders = ca.client(uri("spiffe://cluster.local/ns/shop/client/orders"))
+        name = uri("spiffe://cluster.local/ns/shop/client/orders")
+        orders = ca.client(name, origin=Origin("ClientCertificate", "uid-orders"))
+        spec = {"clientRef": {"name": "orders"}, "secretName": "s"}
 
         async def orders_gets(status: int) -> bool:
             return (await issuer.bench.token(orders, client_id="shop:orders")).status == status
 
         assert await orders_gets(401)
         cluster.put(CLIENTS, "orders", namespace="shop", spec={})
+        cluster.put(CERTIFICATES, "orders", namespace="shop", spec=spec)
+        await eventually(lambda: orders_gets(200))
+        for changed in ({"revoked": True}, {"clientRef": {"name": "billing"}}):
+            cluster.put(CERTIFICATES, "orders", namespace="shop", spec=spec | changed)
+            await eventually(lambda: orders_gets(401))
+            cluster.put(CERTIFICATES, "orders", namespace="shop", spec=spec)
+            await eventually(lambda: orders_gets(200))
+        cluster.delete(CERTIFICATES, "orders", namespace="shop")
+        await eventually(lambda: orders_gets(401))
+        cluster.put(CERTIFICATES, "orders", namespace="shop", spec=spec)
         await eventually(lambda: orders_gets(200))
         cluster.put(CLIENTS, "orders", namespace="shop", spec={"suspended": True})
         await eventually(lambda: orders_gets(401))
@@ -256,7 +272,7 @@ async def test_a_deleted_authority_is_trusted_no_longer(tmp_path: Path) -> None:
     async with kube(tmp_path) as (cluster, api), running(api, ca, tmp_path) as issuer:
         fill(cluster, ca)
         await issuer.become_ready()
-        leaf = ca.client()
+        leaf = ca.client(origin=BILLING)
         assert (await issuer.bench.token(leaf)).status == 200
         cluster.delete(AUTHORITIES, "default")
 
@@ -289,7 +305,7 @@ async def test_a_new_server_certificate_is_taken_and_a_broken_one_is_not(tmp_pat
 
         await eventually(complains)
         assert await serves(renewed)
-        assert (await issuer.bench.token(ca.client())).status == 200
+        assert (await issuer.bench.token(ca.client(origin=BILLING))).status == 200
         assert (await issuer.probe("/readyz"))[0] == 200
 
 
@@ -308,14 +324,14 @@ async def test_without_the_api_it_answers_from_memory_and_catches_up(tmp_path: P
         await eventually(lambda: connected(1.0))
         cluster.cut()
         await eventually(lambda: connected(0.0))
-        assert (await issuer.bench.token(ca.client())).status == 200
+        assert (await issuer.bench.token(ca.client(origin=BILLING))).status == 200
         assert (await issuer.probe("/readyz"))[0] == 200
         cluster.put(CLIENTS, "billing", namespace="shop", spec={"suspended": True})
         cluster.up = True
         await eventually(lambda: connected(1.0))
 
         async def refused() -> bool:
-            return (await issuer.bench.token(ca.client())).status == 401
+            return (await issuer.bench.token(ca.client(origin=BILLING))).status == 401
 
         await eventually(refused)
 
@@ -325,7 +341,7 @@ async def test_it_stops_within_seconds_though_connections_are_open(tmp_path: Pat
     async with kube(tmp_path) as (cluster, api), running(api, ca, tmp_path) as issuer:
         fill(cluster, ca)
         await issuer.become_ready()
-        async with issuer.bench.connect(ca.client()) as connection:
+        async with issuer.bench.connect(ca.client(origin=BILLING)) as connection:
             assert (await connection.request("GET", "/jwks")).status == 200
             issuer.stop.set()
             await asyncio.wait_for(issuer.task, 3)

@@ -16,6 +16,7 @@ _COMMANDS = {
     "inspect": ("mintls.cli.people.inspect", "What is in a credential's Secret, and does it fit?"),
     "renew": ("mintls.cli.people.renew", "Have another certificate issued now."),
     "rekey": ("mintls.cli.people.renew", "Have another certificate with another key issued now."),
+    "revoke": ("mintls.cli.people.revoke", "End every certificate of a ClientCertificate, for good."),
     "token": ("mintls.cli.people.token", "Get a token with a Secret's credential, and say what is in it."),
     "version": ("mintls.cli.version", "Print the version."),
 }

@@ -53,6 +53,7 @@ async def issue(
         usage=wanted.usage,
         not_before=start,
         not_after=end,
+        origin=wanted.origin,
     )
     leaf = sign_leaf(profile, key.public_key(), signer, new_serial())
     return Pair(facts(leaf), encode_pem(leaf, *signer.chain), encode_private_key(key, wanted.encoding))

@@ -11,6 +11,7 @@ from itertools import count
 
 from cryptography import x509
 
+from mintls.core.oauth.accounting import Account
 from mintls.core.oauth.claims import ClaimTable, Key
 from mintls.core.oauth.client import Client, prepare
 from mintls.core.oauth.registration import Registration
@@ -64,6 +65,7 @@ class Directory:
         self._trust: dict[str, Trust] = {}
         self._versions = count(1)
         self._spent: set[str] = set()
+        self._accounts: dict[str, Account] = {}
         self._listeners: list[Callable[[], None]] = []
         self.signing_keys: tuple[SigningKey, ...] = ()
         self.server_certificate: ServerCertificate | None = None
@@ -115,6 +117,18 @@ class Directory:
             ("no server certificate", self.server_certificate),
         )
         return tuple(what for what, there in needed if not there)
+
+    def account(self, uid: str) -> Account | None:
+        """What the ClientCertificate with a uid says of its certificates; ``None`` if there is none."""
+        return self._accounts.get(uid)
+
+    def put_account(self, account: Account) -> None:
+        """A ClientCertificate is as it is now."""
+        self._accounts[account.uid] = account
+
+    def remove_account(self, uid: str) -> None:
+        """A ClientCertificate is gone, and with it whatever was issued for it; unknown ones are no error."""
+        self._accounts.pop(uid, None)
 
     def is_spent(self, name: str) -> bool:
         """Whether an identifier is spent, see ``mintls.core.oauth.spent``."""

@@ -19,6 +19,7 @@ from cryptography import x509
 
 from mintls.api.v1alpha1 import OAuthClient
 from mintls.api.v1alpha1.meta import KubeStruct, Time
+from mintls.core.oauth.accounting import Account
 from mintls.core.oauth.registration import Registration
 from mintls.core.oauth.signing_keys import SigningKey, decode_signing_keys
 from mintls.core.pki.certificate import InvalidCertificate, load_pem_chain
@@ -29,7 +30,7 @@ from mintls.issuer.metrics import Metrics, SourceView
 from mintls.issuer.settings import Settings
 from mintls.kube.client import ApiClient, Object
 from mintls.kube.informer import Change, Informer
-from mintls.kube.paths import CERTIFICATE_AUTHORITIES, OAUTH_CLIENTS, SECRETS, SPENT_IDENTIFIERS
+from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS, SPENT_IDENTIFIERS
 from mintls.reconcile.registration import RegistrationRefused, admit
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class SecretBroken(ValueError):  # noqa: N818 - reads as the sentence that it st
 
 
 class Sources:
-    """The five watches. ``changed`` is set after each change that they brought."""
+    """The six watches. ``changed`` is set after each change that they brought."""
 
     def __init__(self, api: ApiClient, settings: Settings, directory: Directory, metrics: Metrics) -> None:
         self._api = api
@@ -52,9 +53,10 @@ class Sources:
         self._metrics = metrics
         self.changed = asyncio.Event()
         self.spent = self._spent_identifiers()
-        # Informer is generic and here of five kinds; what they have in common is all that is used from here on.
+        # Informer is generic and here of six kinds; what they have in common is all that is used from here on.
         self._informers: Mapping[str, Informer[Any]] = {
             "oauthclients": self._clients(),
+            "clientcertificates": self._client_certificates(),
             "certificateauthorities": self._authorities(),
             "signing-keys": self._signing_keys(),
             "server-certificate": self._server_certificate(),
@@ -97,6 +99,22 @@ class Sources:
 
         return Informer(
             self._api, OAUTH_CLIENTS, decode=decode, on_change=take, on_error=self._on_error("oauthclients")
+        )
+
+    def _client_certificates(self) -> Informer[Account]:
+        def take(change: Change[Account]) -> None:
+            old, new = change.old, change.new
+            if old is not None and (new is None or new.uid != old.uid):
+                self._directory.remove_account(old.uid)
+            if new is not None:
+                self._directory.put_account(new)
+
+        return Informer(
+            self._api,
+            CLIENT_CERTIFICATES,
+            decode=_decode_client_certificate,
+            on_change=take,
+            on_error=self._on_error("clientcertificates"),
         )
 
     def _authorities(self) -> Informer[TrustAnchors]:
@@ -173,6 +191,27 @@ class Sources:
         return count
 
 
+class _Meta(KubeStruct, frozen=True, kw_only=True):
+    namespace: str
+    uid: str
+
+
+class _ClientRef(KubeStruct, frozen=True, kw_only=True):
+    name: str
+
+
+class _ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
+    client_ref: _ClientRef
+    revoked: bool = False
+
+
+class _ClientCertificate(KubeStruct, frozen=True, kw_only=True):
+    """No more of a ClientCertificate than is needed: one that cannot be read would end its certificates."""
+
+    metadata: _Meta
+    spec: _ClientCertificateSpec
+
+
 class _Key(KubeStruct, frozen=True, kw_only=True):
     certificate: str
     intermediate: str = ""
@@ -209,12 +248,19 @@ def _view(name: str, informer: Informer[Any]) -> SourceView:
     )
 
 
+def _decode_client_certificate(item: Object) -> Account:
+    found = msgspec.convert(item, _ClientCertificate)
+    meta, spec = found.metadata, found.spec
+    return Account(meta.uid, meta.namespace, spec.client_ref.name, revoked=spec.revoked)
+
+
 def _decode_authority(item: Object) -> TrustAnchors:
     """The keys that the authority's status shows, of every role: trusted before they sign, and until they retire."""
     keys = msgspec.convert(item, _Authority).status.keys
     return TrustAnchors(
         roots=_readable(key.certificate for key in keys),
         intermediates=_readable(key.intermediate for key in keys if key.intermediate),
+        accountable=True,  # the operator made the root, and signs for objects only
     )
 
 

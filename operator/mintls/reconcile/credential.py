@@ -18,6 +18,7 @@ from mintls.core.pki.credential import Credential, check_credential
 from mintls.core.pki.errors import CredentialBroken
 from mintls.core.pki.keys import KeyEncoding, KeySpec, encoding_of
 from mintls.core.pki.names import NormalizedName, SubjectName, normalize
+from mintls.core.pki.origin import Origin
 from mintls.core.schedule import renewal_time
 from mintls.reconcile.distribution import Distribution
 from mintls.reconcile.reasons import Reason
@@ -89,6 +90,7 @@ class Wanted:
         labels: Labels of the Secret, beside ours.
         annotations: Annotations of the Secret, beside ours.
         keeps_key: Whether a new certificate is for the key that is there, if that is good.
+        origin: The object that the certificate is for.
         requests: What somebody asked for by annotations, by their names. The Secret carries the same annotations: that
             is how it is known that it answers them, also when nobody lived to write the status.
     """
@@ -106,13 +108,15 @@ class Wanted:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     requests: Mapping[str, str] = field(default_factory=dict)
+    origin: Origin | None = None
 
     @property
     def certificate_digest(self) -> str:
         """Changes when another certificate is wanted."""
         names = sorted((name.kind, name.value) for name in (*self.names, *((self.subject,) if self.subject else ())))
         wanted = (names, self.usage, self.key.algorithm, self.key.size, self.duration.total_seconds())
-        return _digest((*wanted, self.authority.fingerprint))
+        origin = (self.origin.kind, self.origin.uid) if self.origin else ()
+        return _digest((*wanted, self.authority.fingerprint, *origin))
 
     @property
     def contents_digest(self) -> str:
@@ -317,6 +321,12 @@ def _names_differ(now: Situation) -> Violation | None:
     return Violation(Reason.NAMES_DIFFER, "the certificate does not carry exactly the names that are wanted now")
 
 
+def _origin_differs(now: Situation) -> Violation | None:
+    if not isinstance(now.credential, Credential) or now.credential.leaf.origin == now.wanted.origin:
+        return None
+    return Violation(Reason.ORIGIN_DIFFERS, "the certificate does not say that it was issued for this very object")
+
+
 def _key_differs(now: Situation) -> Violation | None:
     if not isinstance(now.credential, Credential) or now.credential.key == now.wanted.key:
         return None
@@ -397,6 +407,7 @@ ISSUE_CHECKS: tuple[Check, ...] = (
     _authority_changed,
     _names_differ,
     _key_differs,
+    _origin_differs,
     _spec_changed,
     _expired,
     _renewal_due,

@@ -37,6 +37,8 @@ class Reason(StrEnum):
     """The certificate or the key in the Secret cannot be read, or they do not belong together."""
     AUTHORITY_CHANGED = "AuthorityChanged"
     """The certificate was not signed under the authority's current root."""
+    ORIGIN_DIFFERS = "OriginDiffers"
+    """The certificate was issued for another object, or before certificates said for which."""
     NAMES_DIFFER = "NamesDiffer"
     """The certificate does not carry exactly the names that are wanted now."""
     KEY_DIFFERS = "KeyDiffers"
@@ -59,6 +61,8 @@ class Reason(StrEnum):
     """A label, annotation or owner reference of ours is missing from the Secret."""
 
     # --- why nothing can be done ---
+    REVOKED = "Revoked"
+    """`spec.revoked` of the ClientCertificate ends all of its certificates, and there are no more of them."""
     CLIENT_NOT_FOUND = "ClientNotFound"
     """The OAuthClient that clientRef names does not exist in this namespace."""
     CLIENT_INVALID = "ClientInvalid"

@@ -166,3 +166,20 @@ async def test_an_issuer_that_cannot_be_reached_is_named_with_what_to_do(
     await world.api.create(SECRETS.collection(shop), {"apiVersion": "v1", "kind": "Secret", **plain})
     none = await mintls(world, "token", "plain", "-n", shop)
     assert "Secret plain is no credential of a client: it lacks tls.key, ca.crt, client-id" in none.output
+
+
+async def test_revoke_asks_first_and_ends_the_certificates_for_good(world: World) -> None:
+    shop = await shop_with_a_client(world)
+    tried = await mintls(world, "revoke", "billing", "-n", shop, "--dry-run")
+    assert (tried.exit_code, "would be revoked" in tried.output) == (0, True)
+    unsure = await mintls(world, "revoke", "billing", "-n", shop)
+    assert (unsure.exit_code, "It cannot be taken back" in unsure.output) == (1, True)
+    one_is_missing = await mintls(world, "revoke", "billing", "nothing", "-n", shop, "--yes")
+    assert one_is_missing.exit_code == 1
+    assert (await world.get(CLIENT_CERTIFICATES, shop, "billing"))["spec"]["revoked"] is False
+
+    done = await mintls(world, "revoke", "billing", "-n", shop, "--yes")
+    assert (done.exit_code, done.output.strip()) == (0, f"ClientCertificate {shop}/billing: revoked")
+    await world.reason(CLIENT_CERTIFICATES, shop, "billing", "Revoked")
+    refused = await mintls(world, "token", "billing-mtls", "-n", shop)
+    assert (refused.exit_code, "HTTP 401, invalid_client" in refused.output) == (1, True)

@@ -68,6 +68,12 @@ _SECRET_NAME_STAYS = Rule(
 )
 
 
+_REVOKED_STAYS = Rule(
+    "self || !oldSelf",
+    "cannot be taken back: who has the key would be let in again; make another ClientCertificate and delete this one",
+)
+
+
 class SecretTemplate(KubeStruct, frozen=True, kw_only=True):
     """What the Secret carries beside what Mintls puts there."""
 
@@ -145,6 +151,14 @@ class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
             extra_json_schema=LIST_SET,
         ),
     ] = ()
+    revoked: Annotated[
+        bool,
+        Meta(
+            description="Ends every certificate that was issued for this object: the token issuer refuses them within "
+            "a second, and no other is issued. It cannot be taken back.",
+            extra_json_schema=cel(_REVOKED_STAYS),
+        ),
+    ] = False
 
 
 class ClientCertificateStatus(KubeStruct, frozen=True, kw_only=True):

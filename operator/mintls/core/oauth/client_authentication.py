@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from mintls.core.oauth.accounting import AccountOf, discredited
 from mintls.core.oauth.client import Client, prepare
 from mintls.core.oauth.client_assertion import PRIVATE_KEY_JWT, verify_assertion
 from mintls.core.oauth.errors import InvalidClient, Reason
@@ -63,7 +64,11 @@ class _Violation:
 
 
 def authenticate(
-    client: Client | None, certificate: CertificateFacts | None, path_to: PathTo, now: datetime
+    client: Client | None,
+    certificate: CertificateFacts | None,
+    path_to: PathTo,
+    account_of: AccountOf,
+    now: datetime,
 ) -> tuple[Client, CertificateFacts]:
     """Make sure that the caller is the client.
 
@@ -71,6 +76,7 @@ def authenticate(
         client: The client that the caller says it is, ``None`` if there is none of that id.
         certificate: What it presented in the TLS handshake, whose key it has proven to hold.
         path_to: Finds the path to an authority.
+        account_of: Finds the ClientCertificate that it was issued for.
         now: Aware UTC. The certificate and each CA above it have to be valid now, however old the connection is.
 
     Returns:
@@ -84,7 +90,7 @@ def authenticate(
     candidate = client or _NOBODY
     violations = (
         _unknown(client),
-        *_not_proven(candidate, certificate, path_to, now),
+        *_not_proven(candidate, certificate, path_to, account_of, now),
         _suspended(candidate),
     )
     first = next((violation for violation in violations if violation), None)
@@ -132,7 +138,7 @@ def is_identity(
     """Whether the caller's certificate carries the name and the authority vouches for it now."""
     if certificate is None:
         return False
-    return identity in certificate.names and _path_problem(authority, path_to, now) is None
+    return identity in certificate.names and isinstance(_path(authority, path_to, now), Path)
 
 
 def _unknown(client: Client | None) -> _Violation | None:
@@ -140,20 +146,25 @@ def _unknown(client: Client | None) -> _Violation | None:
 
 
 def _not_proven(
-    client: Client, certificate: CertificateFacts, path_to: PathTo, now: datetime
+    client: Client, certificate: CertificateFacts, path_to: PathTo, account_of: AccountOf, now: datetime
 ) -> tuple[_Violation | None, ...]:
     """What the client's own method finds. The others' checks are made too, so that no time tells the method."""
     by_method = {
-        "tls_client_auth": (_untrusted(client, path_to, now), _wrong_name(client, certificate)),
+        "tls_client_auth": (
+            _untrusted(client, certificate, path_to, now),
+            _wrong_name(client, certificate),
+            _discredited(client, certificate, account_of),
+        ),
         SELF_SIGNED: (_unregistered(client, certificate), _outside_validity(certificate, now)),
     }
     method = client.registration.token_endpoint_auth_method
     return by_method.get(method, (_Violation(Reason.UNSUPPORTED_METHOD, method),))
 
 
-def _untrusted(client: Client, path_to: PathTo, now: datetime) -> _Violation | None:
+def _untrusted(client: Client, certificate: CertificateFacts, path_to: PathTo, now: datetime) -> _Violation | None:
     """One of the client's authorities has to vouch; what a CA of the same name signs counts for nothing."""
-    problems = [_path_problem(authority, path_to, now) for authority in client.registration.authorities]
+    authorities = client.registration.authorities
+    problems = [_not_vouched_for(certificate, authority, path_to, now) for authority in authorities]
     if None in problems:
         return None
     # Of several the most telling one: an expired certificate is expired, however many others do not know it.
@@ -161,13 +172,30 @@ def _untrusted(client: Client, path_to: PathTo, now: datetime) -> _Violation | N
     return next(telling, None) or next(iter(problems), None) or _Violation(Reason.UNTRUSTED_CERTIFICATE)
 
 
-def _path_problem(authority: str, path_to: PathTo, now: datetime) -> _Violation | None:
+def _not_vouched_for(
+    certificate: CertificateFacts, authority: str, path_to: PathTo, now: datetime
+) -> _Violation | None:
+    path = _path(authority, path_to, now)
+    if isinstance(path, _Violation):
+        return path
+    if path.accountable and certificate.origin is None:
+        return _Violation(Reason.UNACCOUNTED_CERTIFICATE, f"authority {authority}")
+    return None
+
+
+def _discredited(client: Client, certificate: CertificateFacts, account_of: AccountOf) -> _Violation | None:
+    """What was issued for an object ends with it, and with its word, in open connections too."""
+    problem = discredited(certificate.origin, client.registration, account_of)
+    return _Violation(*problem) if problem else None
+
+
+def _path(authority: str, path_to: PathTo, now: datetime) -> Path | _Violation:
     try:
         path = path_to(authority)
     except PathInvalid as error:
         return _Violation(_PROBLEMS.get(error.reason, Reason.UNTRUSTED_CERTIFICATE), f"authority {authority}: {error}")
     # The handshake does not look at the time, and a path may have been found long ago: this is the check that counts.
-    return _outside_validity(path, now)
+    return _outside_validity(path, now) or path
 
 
 def _outside_validity(validity: Path | CertificateFacts, now: datetime) -> _Violation | None:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from mintls.core.pki.errors import InvalidCertificate, InvalidName
 from mintls.core.pki.keys import key_fingerprint, spki
 from mintls.core.pki.names import NormalizedName, normalize_general_name, normalize_subject
+from mintls.core.pki.origin import Origin, read_origin
 
 __all__ = [
     "CertificateFacts",
@@ -46,6 +47,7 @@ class CertificateFacts:
             that cannot be normalized, is left out: it matches nothing.
         public_key: The subject's public key, of a kind that may be unsupported.
         spki_sha256: SHA-256 of the SubjectPublicKeyInfo, 32 octets.
+        origin: The object that it was issued for, if it says so.
     """
 
     certificate: x509.Certificate
@@ -57,6 +59,7 @@ class CertificateFacts:
     names: frozenset[NormalizedName]
     public_key: CertificatePublicKeyTypes
     spki_sha256: bytes
+    origin: Origin | None
 
 
 def read_certificate(der: bytes) -> CertificateFacts:
@@ -83,7 +86,8 @@ def facts(certificate: x509.Certificate) -> CertificateFacts:
     """
     try:
         subject = _subject(certificate)
-        names = frozenset(_names(certificate)) | ({subject} if subject else frozenset())
+        alternatives = _alternatives(certificate)
+        names = frozenset(_names(alternatives)) | ({subject} if subject else frozenset())
         public_key = certificate.public_key()
         not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, UnsupportedAlgorithm) as error:
@@ -98,6 +102,7 @@ def facts(certificate: x509.Certificate) -> CertificateFacts:
         names=names,
         public_key=public_key,
         spki_sha256=hashlib.sha256(spki(public_key)).digest(),
+        origin=read_origin(alternatives) if alternatives else None,
     )
 
 
@@ -154,12 +159,15 @@ def _subject(certificate: x509.Certificate) -> NormalizedName | None:
         return None
 
 
-def _names(certificate: x509.Certificate) -> Iterator[NormalizedName]:
+def _alternatives(certificate: x509.Certificate) -> x509.SubjectAlternativeName | None:
     try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return
-    for general_name in extension.value:
+        return None
+
+
+def _names(alternatives: x509.SubjectAlternativeName | None) -> Iterator[NormalizedName]:
+    for general_name in alternatives or ():
         try:
             normalized = normalize_general_name(general_name)
         except InvalidName:

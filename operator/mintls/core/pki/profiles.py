@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mintls.core.pki.names import SubjectName
+from mintls.core.pki.origin import Origin
 
 EMPTY_NAME = x509.Name([])
 """An empty subject: the subject alternative name alone, then critical, says who it is (RFC 5280 section 4.1.2.6)."""
@@ -67,6 +68,7 @@ class LeafProfile:
         usage: ``client`` or ``server``: the only extended key usage.
         not_before: First second of validity.
         not_after: Last second of validity.
+        origin: The object that it is issued for, if it is for one.
     """
 
     subject: x509.Name
@@ -74,6 +76,7 @@ class LeafProfile:
     usage: Usage
     not_before: datetime
     not_after: datetime
+    origin: Origin | None = None
 
 
 type Profile = RootProfile | IntermediateProfile | LeafProfile

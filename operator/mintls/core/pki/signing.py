@@ -19,6 +19,7 @@ from mintls.core.pki.names import (
     normalize,
     normalize_subject,
 )
+from mintls.core.pki.origin import origin_name
 from mintls.core.pki.profiles import IntermediateProfile, LeafProfile, Profile, RootProfile, serial_number
 
 __all__ = [
@@ -147,6 +148,9 @@ def _leaf_names(profile: LeafProfile) -> tuple[tuple[NormalizedName, ...], list[
         alternatives = [general_name(name) for name in profile.san]
         if profile.subject.rdns:
             names += [normalize_subject(profile.subject), *_subject_mailboxes(profile.subject)]
+        if profile.origin is not None:
+            alternatives.append(origin := origin_name(profile.origin))
+            names.append(normalize_subject(origin.value))
     except InvalidName as error:
         raise SigningRefused(Refusal.INVALID_NAME, str(error)) from error
     return tuple(names), alternatives

@@ -37,10 +37,12 @@ class TrustAnchors:
     Attributes:
         roots: The anchors. An intermediate may be one, too: then no path needs to go beyond it.
         intermediates: CA certificates that help to find a path when a client does not send them. Not trusted as such.
+        accountable: Whether every leaf of them that counts was issued for an object, and says for which.
     """
 
     roots: tuple[x509.Certificate, ...] = field(compare=False)
     intermediates: tuple[x509.Certificate, ...] = field(default=(), compare=False)
+    accountable: bool = False
 
     fingerprints: tuple[frozenset[bytes], frozenset[bytes]] = field(init=False, repr=False)
     _policy: PolicyBuilder | None = field(init=False, repr=False, compare=False)
@@ -73,11 +75,13 @@ class Path:
         chain: Leaf first, the anchor last.
         not_before: When all of it has begun to be valid: the latest notBefore, aware UTC.
         not_after: When the first of it ends: the earliest notAfter, aware UTC, inclusive.
+        accountable: Whether the leaf has to say for which object it was issued.
     """
 
     chain: tuple[x509.Certificate, ...]
     not_before: datetime
     not_after: datetime
+    accountable: bool = False
 
 
 def validate_path(
@@ -107,6 +111,7 @@ def validate_path(
         chain=chain,
         not_before=max(certificate.not_valid_before_utc for certificate in chain),
         not_after=min(certificate.not_valid_after_utc for certificate in chain),
+        accountable=anchors.accountable,
     )
 
 

@@ -63,7 +63,8 @@ async def authenticate_client(services: Services, call: Call, form: Form) -> tup
     certificate = peer.certificate if peer else None
     assertion = presented_assertion(form)
     if assertion is None:
-        proven = authenticate(client, certificate, services.paths.finder(peer, call.now), call.now)
+        path_to = services.paths.finder(peer, call.now)
+        proven = authenticate(client, certificate, path_to, services.directory.account, call.now)
         services.clients.take(client_id, call.now)  # only now: else anybody could use the client's share up
         return proven
     issuer = services.settings.issuer_url

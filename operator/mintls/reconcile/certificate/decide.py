@@ -4,9 +4,11 @@ from datetime import datetime
 
 from mintls.api.v1alpha1.clientcertificate import REKEY_REQUESTED, RENEW_REQUESTED, SecretTemplate, request_of
 from mintls.core.durations import parse_duration, parse_renew_before
+from mintls.core.oauth.accounting import CLIENT_CERTIFICATE
 from mintls.core.pki.credential import Credential
 from mintls.core.pki.errors import InvalidKey
 from mintls.core.pki.keys import PrivateKey, key_fingerprint, key_fits, load_private_key
+from mintls.core.pki.origin import Origin
 from mintls.reconcile import policy
 from mintls.reconcile.certificate.obstacles import first_obstacle, is_ours
 from mintls.reconcile.certificate.values import Blocked, Decision, Issue, Keep, Observed, Postponed, Rewrite
@@ -99,6 +101,7 @@ def wanted_credential(seen: Observed) -> Wanted | Blocked:
         labels=without_ours(template.labels),
         annotations=without_ours(template.annotations),
         requests=_requests(seen),
+        origin=Origin(CLIENT_CERTIFICATE, seen.certificate.metadata.uid),
     )
 
 

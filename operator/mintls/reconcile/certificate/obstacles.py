@@ -9,6 +9,16 @@ from mintls.reconcile.keyspec import encoding_problem, key_problem
 from mintls.reconcile.reasons import Reason
 
 
+def _revoked(seen: Observed) -> Blocked | None:
+    if not seen.certificate.spec.revoked:
+        return None
+    return _stall(
+        Reason.REVOKED,
+        "spec.revoked ended every certificate of this object, and no other is issued for it: delete it, and create "
+        "another ClientCertificate for another certificate",
+    )
+
+
 def _client_not_found(seen: Observed) -> Blocked | None:
     if seen.registration is not None or seen.client_problem:
         return None
@@ -124,6 +134,7 @@ def _secret_not_owned(seen: Observed) -> Blocked | None:
 
 
 OBSTACLES = (
+    _revoked,
     _client_not_found,
     _client_invalid,
     _client_in_conflict,

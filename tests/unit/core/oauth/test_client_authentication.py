@@ -1,6 +1,7 @@
 """Who is let in, one violation at a time; and that all are looked at, whichever fails."""
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,17 +9,22 @@ import pytest
 
 from builders.issuer import OPERATOR_ID, registration
 from builders.pki import DAY, HOUR, NOW, Leaf, authority, dns, self_signed_client, uri
+from mintls.core.oauth.accounting import Account, AccountOf
 from mintls.core.oauth.client import Client, prepare
 from mintls.core.oauth.client_authentication import PathTo, authenticate, is_identity
 from mintls.core.oauth.errors import InvalidClient, Reason
 from mintls.core.pki.errors import PathInvalid, PathProblem
 from mintls.core.pki.names import SubjectKind, SubjectName, normalize
+from mintls.core.pki.origin import Origin
 from mintls.core.pki.trust import Path
 
 AUTHORITY = authority()
 LEAF = AUTHORITY.client()
 # One microsecond is less than X.509 can tell.
 TICK = HOUR / 3_600_000_000
+
+
+NO_ACCOUNTS: dict[str, Account] = {}
 
 
 def client(**changes: Any) -> Client:
@@ -42,16 +48,20 @@ def paths(**known: Path | PathProblem) -> PathTo:
 
 
 def refusal(
-    who: Client | None, leaf: Leaf | None = LEAF, path_to: PathTo | None = None, now: datetime = NOW
+    who: Client | None,
+    leaf: Leaf | None = LEAF,
+    path_to: PathTo | None = None,
+    now: datetime = NOW,
+    account_of: AccountOf = NO_ACCOUNTS.get,
 ) -> InvalidClient:
     with pytest.raises(InvalidClient) as refused:
-        authenticate(who, leaf.facts if leaf else None, path_to or paths(default=path()), now)
+        authenticate(who, leaf.facts if leaf else None, path_to or paths(default=path()), account_of, now)
     return refused.value
 
 
 def test_the_client_with_its_certificate_is_let_in() -> None:
     who = client()
-    assert authenticate(who, LEAF.facts, paths(default=path()), NOW) == (who, LEAF.facts)
+    assert authenticate(who, LEAF.facts, paths(default=path()), NO_ACCOUNTS.get, NOW) == (who, LEAF.facts)
 
 
 @pytest.mark.parametrize(
@@ -106,14 +116,14 @@ def test_why_there_is_no_path_is_named(problem: PathProblem, reason: Reason) -> 
 def test_a_path_that_was_found_earlier_counts_only_while_it_holds(now: datetime, reason: Reason | None) -> None:
     """The finder hands out the path whatever the time is: here is the check that stands in for TLS's own."""
     if reason is None:
-        authenticate(client(), LEAF.facts, paths(default=path()), now)
+        authenticate(client(), LEAF.facts, paths(default=path()), NO_ACCOUNTS.get, now)
     else:
         assert refusal(client(), now=now).reason is reason
 
 
 def test_one_of_several_authorities_is_enough() -> None:
     who = client(authorities=("a", "b"))
-    authenticate(who, LEAF.facts, paths(b=path()), NOW)
+    authenticate(who, LEAF.facts, paths(b=path()), NO_ACCOUNTS.get, NOW)
     assert refusal(who, path_to=paths(c=path())).reason is Reason.UNTRUSTED_CERTIFICATE
 
 
@@ -139,8 +149,53 @@ def test_the_path_is_looked_for_whatever_else_is_wrong(who: Client | None) -> No
         return path()
 
     with suppress(InvalidClient):
-        authenticate(who, LEAF.facts, path_to, NOW)
+        authenticate(who, LEAF.facts, path_to, NO_ACCOUNTS.get, NOW)
     assert asked == ["default"]
+
+
+class TestTheObjectThatACertificateWasIssuedFor:
+    UID = "4f6c8f1e-0000-4000-8000-000000000001"
+    LEAF = AUTHORITY.client(origin=Origin("ClientCertificate", UID))
+    ACCOUNTABLE = replace(path(), accountable=True)
+
+    def account_of(self, **changes: Any) -> AccountOf:
+        return {self.UID: replace(Account(self.UID, "shop", "billing", revoked=False), **changes)}.get
+
+    def test_vouches_for_it_while_it_is_there(self) -> None:
+        who = client()
+        for found in (path(), self.ACCOUNTABLE):
+            proven = authenticate(who, self.LEAF.facts, paths(default=found), self.account_of(), NOW)
+            assert proven == (who, self.LEAF.facts)
+
+    @pytest.mark.parametrize(
+        ("changes", "reason"),
+        [
+            ({"revoked": True}, Reason.REVOKED_CERTIFICATE),
+            ({"client": "shipping"}, Reason.ORPHANED_CERTIFICATE),
+            ({"namespace": "store"}, Reason.ORPHANED_CERTIFICATE),
+        ],
+    )
+    def test_ends_it_by_its_word(self, changes: dict[str, Any], reason: Reason) -> None:
+        assert refusal(client(), self.LEAF, account_of=self.account_of(**changes)).reason is reason
+
+    def test_ends_it_by_going(self) -> None:
+        assert refusal(client(), self.LEAF).reason is Reason.ORPHANED_CERTIFICATE
+
+    def test_has_to_be_named_where_the_authority_signs_for_objects_only(self) -> None:
+        assert refusal(client(), LEAF, paths(default=self.ACCOUNTABLE)).reason is Reason.UNACCOUNTED_CERTIFICATE
+        # Another authority of the client's that vouches for it, and signs for others than us, is enough.
+        both = paths(default=self.ACCOUNTABLE, other=path())
+        authenticate(client(authorities=("default", "other")), LEAF.facts, both, NO_ACCOUNTS.get, NOW)
+
+    def test_may_be_the_client_itself(self) -> None:
+        own = AUTHORITY.client(origin=Origin("OAuthClient", client().registration.uid))
+        authenticate(client(), own.facts, paths(default=self.ACCOUNTABLE), NO_ACCOUNTS.get, NOW)
+        later = client(uid="of a later object of the same name")
+        assert refusal(later, own).reason is Reason.ORPHANED_CERTIFICATE
+
+    def test_of_a_kind_that_is_not_known_is_none(self) -> None:
+        strange = AUTHORITY.client(origin=Origin("Certificate", self.UID))
+        assert refusal(client(), strange, account_of=self.account_of()).reason is Reason.ORPHANED_CERTIFICATE
 
 
 class TestSelfSigned:
@@ -155,7 +210,7 @@ class TestSelfSigned:
     def test_one_of_several_registered_certificates_is_enough_and_nobody_has_to_vouch(self) -> None:
         who = self.client(self.OWN, self.LATER)
         for leaf in (self.OWN, self.LATER):
-            assert authenticate(who, leaf.facts, paths(), NOW) == (who, leaf.facts)
+            assert authenticate(who, leaf.facts, paths(), NO_ACCOUNTS.get, NOW) == (who, leaf.facts)
 
     def test_anything_else_is_not_it_whoever_vouches(self) -> None:
         who = self.client(self.OWN)
@@ -178,7 +233,7 @@ class TestSelfSigned:
     def test_its_time_is_looked_at(self, offset: timedelta, reason: Reason | None) -> None:
         who = self.client(self.OWN)
         if reason is None:
-            authenticate(who, self.OWN.facts, paths(), NOW + offset)
+            authenticate(who, self.OWN.facts, paths(), NO_ACCOUNTS.get, NOW + offset)
         else:
             assert refusal(who, self.OWN, now=NOW + offset).reason is reason
 
@@ -190,7 +245,7 @@ class TestSelfSigned:
             asked.append(name)
             return path()
 
-        authenticate(self.client(self.OWN), self.OWN.facts, path_to, NOW)
+        authenticate(self.client(self.OWN), self.OWN.facts, path_to, NO_ACCOUNTS.get, NOW)
         assert asked == ["default"]
 
 

@@ -10,9 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from builders import pki
+from mintls.core.pki.certificate import facts
 from mintls.core.pki.dn import parse_dn
 from mintls.core.pki.keys import PrivateKey
 from mintls.core.pki.names import SubjectKind, SubjectName
+from mintls.core.pki.origin import Origin
 from mintls.core.pki.profiles import EMPTY_NAME, IntermediateProfile, LeafProfile, RootProfile
 from mintls.core.pki.signing import (
     CertificateAuthorityKey,
@@ -237,6 +239,19 @@ def test_a_mailbox_in_the_subject_is_held_to_the_constraints_too() -> None:
     _refused(
         Refusal.NAME_NOT_PERMITTED, lambda: sign_leaf(outside, KEY.public_key(), signer, pki.serial()), r"evil\.example"
     )
+
+
+def test_a_ca_with_constraints_on_directory_names_signs_for_no_object_outside_of_them() -> None:
+    """Strict verifiers would refuse such a leaf."""
+    key, leaf = pki.ec_key(), replace(CLIENT, origin=Origin("ClientCertificate", "4f6c8f1e"))
+
+    def signed(organization: str) -> x509.Certificate:
+        limited = x509.NameConstraints([x509.DirectoryName(parse_dn(f"O={organization}"))], None)
+        ca = _ca(key, x509.Name([]), pki.ec_key(), subject="CN=ca", extensions=[(limited, True)])
+        return sign_leaf(leaf, KEY.public_key(), CertificateAuthorityKey(ca, key, (ca,)), pki.serial())
+
+    assert facts(signed("mintls.dev")).origin == leaf.origin
+    _refused(Refusal.NAME_NOT_PERMITTED, lambda: signed("example.com"), "mintls")
 
 
 # Refusals of authorities
