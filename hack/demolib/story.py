@@ -49,10 +49,17 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 \\
 openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj / \\
   -keyout forged/tls.key -out forged/tls.csr 2>>openssl.log
 cat >forged/extensions <<END
-subjectAltName = critical, URI:spiffe://cluster.local/ns/shop/client/billing
+subjectAltName = critical, @names
 keyUsage = critical, digitalSignature
 extendedKeyUsage = clientAuth
 authorityKeyIdentifier = keyid
+[names]
+URI = spiffe://cluster.local/ns/shop/client/billing
+dirName = object
+[object]
+O = mintls.dev
+OU = ClientCertificate
+UID = $(kubectl -n shop get clientcertificate billing -o jsonpath={.metadata.uid})
 END
 openssl x509 -req -in forged/tls.csr -CA forged/ca.crt -CAkey forged/ca.key -CAcreateserial \\
   -days 1 -extfile forged/extensions -out forged/tls.crt 2>>openssl.log

@@ -107,6 +107,12 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
         kubectl("-n", SYSTEM, "patch", "secret/mintls-authority-default-intermediate", "--patch", damage)
         intermediate = ("-n", SYSTEM, "get", "secret/mintls-authority-default-intermediate", "-o", "yaml")
         until(lambda: "ZGFtYWdlZA==" not in kubectl(*intermediate), "the intermediate is replaced")
+        # A next root is made, and taken away again.
+        authority = ("certificateauthority/default",)
+        kubectl("annotate", *authority, "mintls.dev/rotate-root-requested-at=now")
+        until(lambda: exists("-n", SYSTEM, "secret/mintls-authority-default-root-next"), "the next root is made")
+        kubectl("annotate", *authority, "mintls.dev/hold-root-rotation=true")
+        until(lambda: not exists("-n", SYSTEM, "secret/mintls-authority-default-root-next"), "the next root goes")
         bundle = ("-n", "reader", "configmap/mintls-trust-bundle")
         select = {"spec": {"trustBundle": {"namespaceSelector": {"matchLabels": {"trust": "mintls"}}}}}
         kubectl("patch", "certificateauthority/default", "--type=merge", "--patch", json.dumps(select))

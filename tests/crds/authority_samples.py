@@ -1,5 +1,6 @@
 """CertificateAuthorities."""
 
+from crds.name_samples import DURATION_OR_SHARE
 from crds.sample import UNCHECKED, Sample, authority, refused, unsupported
 
 SIZE = "Invalid value: size must be 256 or 384 for ECDSA, 2048, 3072 or 4096 for RSA, and left out for Ed25519"
@@ -9,7 +10,7 @@ AUTHORITIES = (
     authority(
         "everything said",
         selfSigned={
-            "root": {"duration": "10h"},
+            "root": {"duration": "10h", "renewBefore": "5h", "trustBeforeUse": "0s", "reissueWithin": "0s"},
             "intermediate": {"duration": "1h"},
             "privateKey": {"algorithm": "RSA", "size": 4096},
         },
@@ -64,6 +65,19 @@ AUTHORITIES = (
         "a root too short",
         refused("spec.selfSigned.root.duration", "59m", "must be at least 1h"),
         selfSigned={"root": {"duration": "59m"}, "intermediate": {"duration": "10m"}},
+    ),
+    authority(
+        "a root replaced too late",
+        refused("spec.selfSigned.root.renewBefore", "599s", "must be at least 10m"),
+        selfSigned={"root": {"renewBefore": "599s"}},
+    ),
+    *(
+        authority(
+            f"a root's renewBefore {value!r}",
+            refused("spec.selfSigned.root.renewBefore", value, DURATION_OR_SHARE),
+            selfSigned={"root": {"renewBefore": value}},
+        )
+        for value in ("100%", "0%", "1.5%")
     ),
     authority(
         "a longest leaf too short",

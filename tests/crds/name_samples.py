@@ -17,6 +17,9 @@ DURATION_FIELDS = (
     ("ClientCertificate", "duration"),
     ("ClientCertificate", "renewBefore"),
     ("CertificateAuthority", "selfSigned.root.duration"),
+    ("CertificateAuthority", "selfSigned.root.renewBefore"),
+    ("CertificateAuthority", "selfSigned.root.trustBeforeUse"),
+    ("CertificateAuthority", "selfSigned.root.reissueWithin"),
     ("CertificateAuthority", "selfSigned.intermediate.duration"),
     ("CertificateAuthority", "policy.minDuration"),
     ("CertificateAuthority", "policy.maxDuration"),
@@ -29,7 +32,7 @@ def duration_samples() -> list[Sample]:
     made = []
     for kind, path in DURATION_FIELDS:
         required = REQUIRED.get(kind, {})
-        message = DURATION_OR_SHARE if path == "renewBefore" else DURATION
+        message = DURATION_OR_SHARE if path.endswith("renewBefore") else DURATION
         made += [
             Sample(f"{path} {v!r}", kind, required | nested(path, v), (refused(f"spec.{path}", v, message),))
             for v in NO_DURATIONS

@@ -44,6 +44,14 @@ STATUSES: dict[str, Json] = {
             KEY,
             KEY | {"fingerprint": "cd", "intermediate": "PEM", "intermediateNotAfter": "2026-01-01T00:00:00Z"},
         ],
+        "rotation": {
+            "phase": "Retiring",
+            "message": "waits",
+            "trustedSince": "2026-01-01T00:00:00Z",
+            "switchedAt": "2026-01-01T00:00:00Z",
+            "retireAt": "2026-01-01T00:00:00Z",
+        },
+        "observedRotateRequest": "now",
         "nextRotationTime": "2026-01-01T00:00:00Z",
     },
 }
@@ -140,6 +148,22 @@ STATUS_SAMPLES = (
         "OAuthClient",
         *(f"status.certificates[0].{name}: Required value" for name in ("notAfter", "thumbprint")),
         certificates=[{}],
+    ),
+    status(
+        "an unknown phase",
+        "CertificateAuthority",
+        unsupported("status.rotation.phase", "Waiting", "Preparing", "Reissuing", "Retiring"),
+        rotation={"phase": "Waiting"},
+    ),
+    status("no phase", "CertificateAuthority", "status.rotation.phase: Required value", rotation={}),
+    status(
+        "bad times of a rotation",
+        "CertificateAuthority",
+        *(
+            in_body(f"status.rotation.{name}", "now", 'must be of type date-time: "now"')
+            for name in ("retireAt", "switchedAt", "trustedSince")
+        ),
+        rotation={"phase": "Retiring", "retireAt": "now", "switchedAt": "now", "trustedSince": "now"},
     ),
     status(
         "an unknown role",

@@ -17,10 +17,11 @@ _COMMANDS = {
     "renew": ("mintls.cli.people.renew", "Have another certificate issued now."),
     "rekey": ("mintls.cli.people.renew", "Have another certificate with another key issued now."),
     "revoke": ("mintls.cli.people.revoke", "End every certificate of a ClientCertificate, for good."),
+    "rotate-root": ("mintls.cli.people.rotateroot", "Replace the root of an authority by another one."),
     "token": ("mintls.cli.people.token", "Get a token with a Secret's credential, and say what is in it."),
     "version": ("mintls.cli.version", "Print the version."),
 }
-"""Name to module and to the line of the help; the module has the command under its name."""
+"""Name to module and to the line of the help; the module has the command under its name, as Python spells it."""
 
 
 class _Lazily(click.Group):
@@ -32,7 +33,7 @@ class _Lazily(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above

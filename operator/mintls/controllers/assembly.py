@@ -15,6 +15,7 @@ from mintls.controllers.objects import ObjectStore
 from mintls.controllers.podrestarts import PodRestartController
 from mintls.controllers.queue import ReconcileQueue
 from mintls.controllers.reporting import Reporter
+from mintls.controllers.rootreach import RootReach
 from mintls.controllers.scheduler import Clock
 from mintls.controllers.secretviews import SecretViews, view_of
 from mintls.controllers.servercertificate import ServerCertificateController
@@ -147,6 +148,16 @@ class Assembly:
             store=self.authorities,
             reporter=Reporter(self.authorities, self._writer, self._recorder, self._clock),
             keyring=self._keyring,
+            roots=RootReach(
+                certificates=self.certificates,
+                index=self._index,
+                secrets=self._secrets,
+                keyring=self._keyring,
+                bundles_behind=self._bundles.behind,
+                replicas=self.replicas,
+                issuer_authority=self._settings.authority,
+                clock=self._clock,
+            ),
             namespace=self._settings.installation.operator_namespace,
             clock=self._clock,
             on_change=self.triggers.authority_keys_changed,

@@ -316,6 +316,7 @@ class CertificateController:
             pair=pair,
             wanted=order.wanted,
             revision=order.revision,
+            root_key=_root_key(order),
             owner={
                 "apiVersion": CLIENT_CERTIFICATES.api_version,
                 "kind": CLIENT_CERTIFICATES.kind,
@@ -344,6 +345,13 @@ class CertificateController:
 
 def _secret_key(certificate: ClientCertificate) -> ObjectKey:
     return (certificate.metadata.namespace, certificate.spec.secret_name)
+
+
+def _root_key(order: Issue | Rewrite) -> str:
+    """Of the certificate: one that is kept may be of the root before."""
+    retiring = order.wanted.authority.retiring
+    of_root_before = isinstance(order, Rewrite) and order.reissue is not None and retiring is not None
+    return retiring.fingerprint if retiring and of_root_before else order.wanted.authority.fingerprint
 
 
 def _seniority(certificate: ClientCertificate) -> tuple[float, str]:

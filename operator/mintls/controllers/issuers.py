@@ -1,4 +1,4 @@
-"""The replicas of the token issuer, asked over mTLS whether they know a client (RFC 7592 section 2.1).
+"""The replicas of the token issuer, asked over mTLS whether they know a client (RFC 7592 section 2.1), or a root.
 
 What can go wrong with one replica becomes an ``Answer`` with a problem; nothing is raised.
 """
@@ -8,6 +8,7 @@ import logging
 import os
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
@@ -86,6 +87,25 @@ class _Registration(msgspec.Struct, frozen=True):
     mintls_generation: int = 0
 
 
+class _Authority(msgspec.Struct, frozen=True):
+    root_keys: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """What one replica said of an authority.
+
+    Attributes:
+        replica: Its address.
+        root_keys: Fingerprints of the root keys that it trusts.
+        problem: Why it gave no answer; "" if it did.
+    """
+
+    replica: str
+    root_keys: frozenset[str] = frozenset()
+    problem: str = ""
+
+
 class IssuerReplicas:
     """Asks every ready replica about a client, as the operator's own identity."""
 
@@ -122,6 +142,11 @@ class IssuerReplicas:
         addresses = self._endpoints.addresses()
         return tuple(await asyncio.gather(*(self._ask_one(address, client_id) for address in addresses)))
 
+    async def ask_trust(self, authority: str) -> tuple[Trusted, ...]:
+        """Which root keys of an authority each ready replica trusts."""
+        addresses = self._endpoints.addresses()
+        return tuple(await asyncio.gather(*(self._ask_trust_of(address, authority) for address in addresses)))
+
     async def close(self) -> None:
         """Close the connections."""
         sessions = [*self._outgoing, *([self._session] if self._session is not None else [])]
@@ -132,9 +157,18 @@ class IssuerReplicas:
             await session.close()
 
     async def _ask_one(self, address: str, client_id: str) -> Answer:
+        found = await self._get(address, f"/register/{quote(client_id, safe='')}")
+        return Answer(address, problem=found) if isinstance(found, str) else _read(address, *found)
+
+    async def _ask_trust_of(self, address: str, authority: str) -> Trusted:
+        found = await self._get(address, f"/authorities/{quote(authority, safe='')}")
+        return Trusted(address, problem=found) if isinstance(found, str) else _read_trust(address, *found)
+
+    async def _get(self, address: str, path: str) -> tuple[int, bytes] | str:
+        """Status and body of a replica's answer, or why there is none."""
         if self._context is None:
-            return Answer(address, problem="the operator has no certificate of its own yet")
-        url = f"https://{address}{self._path}/register/{quote(client_id, safe='')}"
+            return "the operator has no certificate of its own yet"
+        url = f"https://{address}{self._path}{path}"
         try:
             async with self._open().get(
                 URL(url, encoded=True),
@@ -143,9 +177,9 @@ class IssuerReplicas:
                 headers={"Host": self._host},
                 allow_redirects=False,  # what another server says of the client is no answer of this replica
             ) as response:
-                return _read(address, response.status, await response.read())
+                return response.status, await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return Answer(address, problem=f"no answer: {_in_words(error)}")
+            return f"no answer: {_in_words(error)}"
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -175,6 +209,17 @@ def _read(address: str, status: int, body: bytes) -> Answer:
     except msgspec.MsgspecError as error:
         return Answer(address, problem=f"its answer cannot be read: {error}")
     return Answer(address, uid=known.mintls_uid, generation=known.mintls_generation)
+
+
+def _read_trust(address: str, status: int, body: bytes) -> Trusted:
+    if status == 404:
+        return Trusted(address)
+    if status != 200:
+        return Trusted(address, problem=f"it answered HTTP {status}")
+    try:
+        return Trusted(address, msgspec.json.decode(body, type=_Authority).root_keys)
+    except msgspec.MsgspecError as error:
+        return Trusted(address, problem=f"its answer cannot be read: {error}")
 
 
 def _in_words(error: Exception) -> str:

@@ -14,13 +14,16 @@ from mintls.core.pki.names import parse_dn
 from mintls.core.pki.profiles import EMPTY_NAME, LeafProfile
 from mintls.core.pki.signing import CertificateAuthorityKey, sign_leaf
 from mintls.reconcile.credential import (
+    BUNDLE_DIGEST,
     CERTIFICATE_DIGEST,
     COMPONENT,
     CONTENTS_DIGEST,
     MANAGED_BY,
     REVISION,
+    ROOT_KEY,
     Contents,
     Wanted,
+    bundle_digest,
 )
 
 
@@ -85,6 +88,7 @@ def secret_manifest(
     wanted: Wanted,
     revision: int,
     owner: Mapping[str, Any] | None,
+    root_key: str = "",
 ) -> dict[str, Any]:
     """The Secret of a credential, whole.
 
@@ -96,7 +100,9 @@ def secret_manifest(
         wanted: What it was made for.
         revision: How many certificates were issued so far.
         owner: Owner reference of the object that it ends with.
+        root_key: Fingerprint of the root key that the certificate was issued under, if not of the authority's own.
     """
+    root_key = root_key or wanted.authority.fingerprint
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": namespace,
@@ -104,8 +110,10 @@ def secret_manifest(
         "annotations": {
             **wanted.annotations,
             **wanted.requests,
-            CERTIFICATE_DIGEST: wanted.certificate_digest,
+            CERTIFICATE_DIGEST: wanted.digest_under(root_key),
             CONTENTS_DIGEST: wanted.contents_digest,
+            ROOT_KEY: root_key,
+            **({BUNDLE_DIGEST: bundle_digest(wanted.files["ca.crt"])} if "ca.crt" in wanted.files else {}),
             REVISION: str(revision),
         },
     }

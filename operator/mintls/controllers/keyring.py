@@ -8,10 +8,10 @@ from cryptography import x509
 
 from mintls.api.v1alpha1 import CertificateAuthority
 from mintls.core.durations import DurationError, parse_duration
-from mintls.core.pki.certificate import InvalidCertificate, key_fingerprint
+from mintls.core.pki.certificate import InvalidCertificate, key_fingerprint, load_pem_chain
 from mintls.core.pki.signing import CertificateAuthorityKey
 from mintls.core.pki.trust import render_bundle
-from mintls.reconcile.credential import AuthorityView
+from mintls.reconcile.credential import AuthorityView, Retiring
 from mintls.reconcile.distribution import distribution_of
 
 
@@ -30,8 +30,23 @@ class Keyring:
         """The key that signs leaves; ``None`` while the authority cannot sign."""
         return self._signers.get(name)
 
-    def put(self, authority: CertificateAuthority, root: x509.Certificate, signer: CertificateAuthorityKey) -> bool:
+    def put(
+        self,
+        authority: CertificateAuthority,
+        root: x509.Certificate,
+        signer: CertificateAuthorityKey,
+        *,
+        next_root: x509.Certificate | None = None,
+        retiring: Retiring | None = None,
+    ) -> bool:
         """The authority can sign.
+
+        Args:
+            authority: The object.
+            root: The root that is signed under.
+            signer: The key that signs.
+            next_root: The root that will be signed under.
+            retiring: The root that was signed under before.
 
         Returns:
             Whether anything changed for others.
@@ -41,9 +56,11 @@ class Keyring:
             _with_spec(AuthorityView(name), authority),
             fingerprint=key_fingerprint(root),
             root=root,
-            bundle=render_bundle([root]),
+            next_root=next_root,
+            retiring=retiring,
             signs_until=signer.not_after,
         )
+        view = replace(view, bundle=render_bundle(view.roots))
         self._signers[name] = signer
         return self._replace(name, view)
 
@@ -62,7 +79,7 @@ class Keyring:
         """
         name = authority.metadata.name
         self._signers.pop(name, None)
-        view = self._views.get(name) or AuthorityView(name, min_duration=timedelta(0), max_duration=timedelta.max)
+        view = self._views.get(name) or _from_status(authority)
         with suppress(DurationError, InvalidCertificate):
             view = _with_spec(view, authority)
         blocked = replace(
@@ -70,9 +87,9 @@ class Keyring:
             problem=problem,
             fingerprint=key_fingerprint(root) if root else "",
             root=root,
-            bundle=render_bundle([root]) if root else "",
             signs_until=None,
         )
+        blocked = replace(blocked, bundle=render_bundle(blocked.roots) if root else "")
         return self._replace(name, blocked)
 
     def remove(self, name: str) -> bool:
@@ -97,6 +114,22 @@ class Keyring:
         changed = self._views.get(name) != view
         self._views[name] = view
         return changed
+
+
+def _from_status(authority: CertificateAuthority) -> AuthorityView:
+    """An authority that this process has not seen able to sign: no limits, and the other roots that it is known by."""
+    name, rotation = authority.metadata.name, authority.status.rotation
+    view = AuthorityView(name, min_duration=timedelta(0), max_duration=timedelta.max)
+    for key in authority.status.keys:
+        with suppress(InvalidCertificate):
+            root = load_pem_chain(key.certificate.encode())[0]
+            since = (rotation.switched_at if rotation else None) or root.not_valid_before_utc
+            if key.role == "next":
+                view = replace(view, next_root=root)
+            elif key.role == "retiring":
+                # None of its leaves is issued anew while nothing can be signed, so over which time does not matter.
+                view = replace(view, retiring=Retiring(root, key_fingerprint(root), since, timedelta(0)))
+    return view
 
 
 def _with_spec(view: AuthorityView, authority: CertificateAuthority) -> AuthorityView:

@@ -27,6 +27,12 @@ class Metrics:
         self.leading = Gauge("mintls_leading", "1 while this replica holds the Lease.", registry=self.registry)
         self.queue = Gauge("mintls_queue_depth", "Objects that wait for a look.", ["lane"], registry=self.registry)
         self.objects = Gauge("mintls_objects", "Objects known.", ["kind"], registry=self.registry)
+        self.root_rotation = Gauge(
+            "mintls_root_rotation",
+            "1 for the phase of each authority's root rotation; none while there is no rotation.",
+            ["authority", "phase"],
+            registry=self.registry,
+        )
         self.scheduled = Gauge("mintls_scheduled", "Objects with a due time.", registry=self.registry)
 
     def request_made(self, verb: str, resource: str, status: int, seconds: float) -> None:

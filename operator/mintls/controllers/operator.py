@@ -216,3 +216,7 @@ class Operator:
         for store in self._stores():
             self._metrics.objects.labels(store.type.__name__).set(len(store))
         self._metrics.scheduled.set(len(self._scheduler))
+        self._metrics.root_rotation.clear()
+        for authority in self._parts.authorities:
+            if authority.status.rotation is not None:
+                self._metrics.root_rotation.labels(authority.metadata.name, authority.status.rotation.phase).set(1)

@@ -102,6 +102,10 @@ class TrustBundleController:
         selected = {name for (_, name), labels in self._labels.items() if is_selected(views, labels)}
         return self._use.namespaces() | {self._namespace} | {namespace for namespace, _ in self._bundles} | selected
 
+    def behind(self) -> int:
+        """In how many namespaces the bundle is not as it should be; somebody else's ConfigMap is not ours to change."""
+        return sum(decide(self._observe(namespace)) not in {"keep", "foreign"} for namespace in self.namespaces())
+
     async def reconcile(self, key: Key) -> datetime | None:
         """Look at one namespace.
 

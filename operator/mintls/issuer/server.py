@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 from mintls.core.oauth.errors import InvalidRequest, OAuthError, Reason
 from mintls.core.oauth.metadata import base_path, well_known_paths
 from mintls.issuer.audit import Trail, WriteLine, audit_line
+from mintls.issuer.endpoints.authority import authority
 from mintls.issuer.endpoints.documents import keys, metadata
 from mintls.issuer.endpoints.introspection import introspection
 from mintls.issuer.endpoints.registration import registration
@@ -54,6 +55,7 @@ _JWKS = Endpoint("jwks", "GET", keys, decides=False)
 _TOKEN = Endpoint("token", "POST", token)
 _INTROSPECTION = Endpoint("introspection", "POST", introspection)
 _REVOCATION = Endpoint("revocation", "POST", revocation)
+_AUTHORITY = Endpoint("authority", "GET", authority)
 _REGISTRATION = Endpoint("registration", "GET", registration)
 
 
@@ -81,6 +83,7 @@ class Front:
                 *self._documents(base),
                 *self._authenticated(base),
                 (f"{base}/register/{{target:[^/]+}}", _REGISTRATION),
+                (f"{base}/authorities/{{target:[^/]+}}", _AUTHORITY),
             ]
         )
 

@@ -2,12 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mintls.api.v1alpha1.certificateauthority import AuthorityKey, CertificateAuthority, CertificateAuthorityStatus
+from mintls.api.v1alpha1.certificateauthority import (
+    ROTATE_REQUESTED,
+    AuthorityKey,
+    CertificateAuthority,
+    CertificateAuthorityStatus,
+    Rotation,
+)
 from mintls.api.v1alpha1.keyspec import PrivateKey
+from mintls.api.v1alpha1.meta import request_of
 from mintls.core.durations import DurationError, parse_duration
 from mintls.core.pki.certificate import InvalidCertificate, is_authority, key_fingerprint
 from mintls.core.pki.credential import Credential, check_credential
@@ -15,11 +23,13 @@ from mintls.core.pki.errors import CredentialBroken
 from mintls.core.pki.keys import KeySpec
 from mintls.core.schedule import backoff
 from mintls.reconcile import conditions as conds
+from mintls.reconcile import rootrotation
 from mintls.reconcile.announcement import Announcement
 from mintls.reconcile.credential import COMPONENT, Contents, SecretView, Violation
 from mintls.reconcile.distribution import distribution_of
 from mintls.reconcile.keyspec import key_problem, key_spec
 from mintls.reconcile.reasons import Reason
+from mintls.reconcile.rootrotation import NO_LEAVES, Leaves, Reach
 
 AUTHORITY = "mintls.dev/authority"
 """Label of a Secret that says which authority's key it holds."""
@@ -50,6 +60,9 @@ class Observed:
         root_name: Name of the root's Secret.
         namespace: Namespace of both.
         now: The time.
+        next: The Secret with the next root; ``None`` if there is none.
+        reach: How far the next root has come; ``None`` if nobody looked.
+        leaves: The authority's leaves.
     """
 
     authority: CertificateAuthority
@@ -58,11 +71,19 @@ class Observed:
     root_name: str
     namespace: str
     now: datetime
+    next: KeySecret | None = None
+    reach: Reach | None = None
+    leaves: Leaves = NO_LEAVES
 
     @property
     def intermediate_name(self) -> str:
         """Name of the intermediate's Secret."""
         return self.root_name.removesuffix("-root") + "-intermediate"
+
+    @property
+    def next_name(self) -> str:
+        """Name of the next root's Secret."""
+        return f"{self.root_name}-next"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +95,40 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class CreateRoot:
-    """Make a key and a self-signed root, and create its Secret; never overwrite one."""
+    """Make a key and a self-signed root, and create its Secret; never overwrite one.
+
+    ``why`` is for people: why there is to be another root; "" for the first.
+    """
 
     common_name: str
     not_before: datetime
     not_after: datetime
     key: KeySpec
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DropNextRoot:
+    """Delete the next root's Secret; ``aborted`` if it never took the root's place."""
+
+    secret: KeySecret
+    aborted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchRoot:
+    """Put the next root into the root's Secret, in one write."""
+
+    order: rootrotation.Switch
+    root: KeySecret
+    next: KeySecret
+
+
+@dataclass(frozen=True, slots=True)
+class RetireRoot:
+    """Take the certificate of the root before out of the root's Secret."""
+
+    root: KeySecret
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +155,17 @@ class Keep:
         root: The root.
         intermediate: The intermediate.
         rotation: When the next intermediate is made; ``None`` if it could not live longer than this one.
+        roots: Where the replacement of the root is.
     """
 
     root: Credential
     intermediate: Credential
     rotation: datetime | None
+    roots: rootrotation.Stay = rootrotation.NO_ROTATION
 
 
-type Decision = Blocked | CreateRoot | CreateIntermediate | Keep
+type Write = CreateRoot | CreateIntermediate | DropNextRoot | SwitchRoot | RetireRoot
+type Decision = Blocked | Write | Keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +185,45 @@ def decide(seen: Observed) -> Decision:
     durations = _Durations.of(seen.authority)
     if seen.root is None:
         return _without_root(seen, durations)
-    problem = _foreign(seen, seen.root) or (_foreign(seen, seen.intermediate) if seen.intermediate else None)
+    secrets = (seen.root, seen.intermediate, seen.next)
+    problem = next((found for secret in secrets if secret and (found := _foreign(seen, secret))), None)
     if problem:
         return Blocked(problem)
     root = _read(seen.root)
     if isinstance(root, Violation):
         return Blocked(root)
-    problem = _root_unusable(seen, root)
-    return Blocked(problem) if problem else _intermediate(seen, root, durations)
+    problem = _root_unusable(seen, seen.root, root)
+    return Blocked(problem) if problem else _with_root(seen, seen.root, root, durations)
+
+
+def _with_root(seen: Observed, secret: KeySecret, root: Credential, durations: "_Durations") -> Decision:
+    following = _read(seen.next) if seen.next else None
+    if seen.next and isinstance(following, Violation):
+        return DropNextRoot(seen.next, aborted=True)  # it has signed nothing, and can be made again
+    decision = rootrotation.decide(
+        rootrotation.Observed(
+            authority=seen.authority,
+            root=root,
+            view=secret.view,
+            contents=secret.contents,
+            next=following if isinstance(following, Credential) else None,
+            reach=seen.reach,
+            leaves=seen.leaves,
+            now=seen.now,
+        )
+    )
+    match decision:
+        case rootrotation.Begin(why):
+            return _new_root(seen, durations, why)
+        case rootrotation.Drop(aborted) if seen.next:
+            return DropNextRoot(seen.next, aborted)
+        case rootrotation.Switch() if seen.next:
+            return SwitchRoot(decision, secret, seen.next)
+        case rootrotation.Retire():
+            return RetireRoot(secret)
+        case rootrotation.Stay():
+            return _intermediate(seen, root, durations, decision)
+    raise AssertionError("there is no next root, and something is to be done with it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +271,17 @@ def _without_root(seen: Observed, durations: _Durations) -> Decision:
                 f'Secret "{seen.intermediate_name}", and create the CertificateAuthority again',
             )
         )
+    return _new_root(seen, durations, "")
+
+
+def _new_root(seen: Observed, durations: _Durations, why: str) -> CreateRoot:
     start = seen.now.replace(microsecond=0)
     return CreateRoot(
         common_name=_common_name(seen.authority, "Root", start),
         not_before=start - _BACKDATE,
         not_after=start + durations.root,
         key=key_spec(seen.authority.spec.self_signed.private_key),
+        why=why,
     )
 
 
@@ -238,9 +326,11 @@ def _read(secret: KeySecret) -> Credential | Violation:
         )
 
 
-def _root_unusable(seen: Observed, root: Credential) -> Violation | None:
+def _root_unusable(seen: Observed, secret: KeySecret, root: Credential) -> Violation | None:
     recorded, found = _recorded(seen.authority), key_fingerprint(root.leaf.certificate)
-    if recorded and recorded != found:
+    retiring = rootrotation.retiring_of(seen.authority, secret.view, secret.contents)
+    # The status is written after the switch: until then it knows the root that the Secret names as the one before.
+    if recorded and recorded not in {found, retiring.fingerprint if retiring else found}:
         return Violation(
             Reason.KEY_REPLACED,
             f'Secret "{seen.root_name}" holds the root key {found[:16]}..., but the authority is known by '
@@ -260,14 +350,16 @@ def _root_unusable(seen: Observed, root: Credential) -> Violation | None:
     return None
 
 
-def _intermediate(seen: Observed, root: Credential, durations: _Durations) -> Decision:
+def _intermediate(
+    seen: Observed, root: Credential, durations: _Durations, roots: rootrotation.Stay
+) -> CreateIntermediate | Keep:
     current = None
     if seen.intermediate is not None:
         found = _read(seen.intermediate)
         if not isinstance(found, Violation) and _good_intermediate(seen, root, found):
             # One that ends with the root would only be replaced by another that ends with the root.
             rotation = rotation_time(found) if found.leaf.not_after < root.leaf.not_after else None
-            current = Keep(root, found, rotation)
+            current = Keep(root, found, rotation, roots)
             if rotation is None or seen.now < rotation:
                 return current
     start = seen.now.replace(microsecond=0)
@@ -319,7 +411,8 @@ def conclude(seen: Observed, decision: Blocked | Keep) -> Conclusion:
             seen.now + _ASK_AGAIN,
             _warn_once(seen, violation),
         )
-    return Conclusion(_good_status(seen, decision), decision.rotation or decision.root.leaf.not_after)
+    looks = (decision.rotation or decision.root.leaf.not_after, decision.roots.look_again)
+    return Conclusion(_good_status(seen, decision), min(look for look in looks if look))
 
 
 def failed(seen: Observed, violation: Violation, attempt: int, current: Keep | None = None) -> Conclusion:
@@ -352,8 +445,39 @@ def _good_status(seen: Observed, kept: Keep) -> CertificateAuthorityStatus:
         intermediate=_pem(intermediate.certificate),
         intermediate_not_after=intermediate.not_after,
     )
-    base = CertificateAuthorityStatus(keys=(key,), next_rotation_time=kept.rotation)
-    return _status(seen, base, conds.ready(Reason.AVAILABLE, "root and intermediate are there and can sign"))
+    following, retiring = kept.roots.next, kept.roots.retiring
+    base = CertificateAuthorityStatus(
+        keys=(
+            key,
+            *((_other_key("next", following),) if following else ()),
+            *((_other_key("retiring", retiring.root),) if retiring else ()),
+        ),
+        next_rotation_time=kept.rotation,
+        rotation=_rotation(kept.roots),
+    )
+    text = f"; root rotation: {kept.roots.message}" if kept.roots.phase else ""
+    return _status(seen, base, conds.ready(Reason.AVAILABLE, f"root and intermediate are there and can sign{text}"))
+
+
+def _other_key(role: Literal["next", "retiring"], root: x509.Certificate) -> AuthorityKey:
+    return AuthorityKey(
+        role=role,
+        fingerprint=key_fingerprint(root),
+        not_after=root.not_valid_after_utc,
+        certificate=_pem(root),
+    )
+
+
+def _rotation(roots: rootrotation.Stay) -> Rotation | None:
+    if not roots.phase:
+        return None
+    return Rotation(
+        phase=roots.phase,
+        message=roots.message,
+        trusted_since=roots.trusted_since,
+        switched_at=roots.retiring.since if roots.retiring else None,
+        retire_at=roots.retire,
+    )
 
 
 def _status(
@@ -366,8 +490,17 @@ def _status(
             seen.authority.status.conditions, findings, generation=meta.generation, now=seen.now
         ),
         keys=base.keys,
+        rotation=base.rotation,
+        observed_rotate_request=_answered(seen, base),
         next_rotation_time=base.next_rotation_time,
     )
+
+
+def _answered(seen: Observed, base: CertificateAuthorityStatus) -> str:
+    """A request is answered by the rotation that is being prepared; one that comes later waits for its end."""
+    if base.rotation is not None and base.rotation.phase == "Preparing":
+        return request_of(seen.authority.metadata, ROTATE_REQUESTED)
+    return seen.authority.status.observed_rotate_request
 
 
 def _pem(certificate: x509.Certificate) -> str:

@@ -19,7 +19,7 @@ from mintls.core.pki.errors import CredentialBroken
 from mintls.core.pki.keys import KeyEncoding, KeySpec, encoding_of
 from mintls.core.pki.names import NormalizedName, SubjectName, normalize
 from mintls.core.pki.origin import Origin
-from mintls.core.schedule import renewal_time
+from mintls.core.schedule import jitter, renewal_time
 from mintls.reconcile.distribution import Distribution
 from mintls.reconcile.reasons import Reason
 
@@ -27,6 +27,10 @@ MANAGED_BY = ("app.kubernetes.io/managed-by", "mintls")
 COMPONENT = "mintls.dev/component"
 CERTIFICATE_DIGEST = "mintls.dev/certificate-digest"
 CONTENTS_DIGEST = "mintls.dev/contents-digest"
+ROOT_KEY = "mintls.dev/root-key"
+"""Annotation of a Secret: fingerprint of the root key that its certificate was issued under."""
+BUNDLE_DIGEST = "mintls.dev/bundle-digest"
+"""Annotation of a Secret: digest of the roots in its ``ca.crt``."""
 REVISION = "mintls.dev/revision"
 
 _OWN_KEYS = re.compile(r"app\.kubernetes\.io/managed-by|([^/]*\.)?mintls\.dev/.*")
@@ -36,6 +40,23 @@ _REVISION_DIGITS = 9  # more were not counted by us, and would not fit into a st
 _SHORTEST_USE = timedelta(seconds=10)
 """A certificate is used for so long at least, or for half of what it has if that is less: a renewal that asks for the
 next one at once would never end. ``renewBefore: 59s`` of ``duration: 1m`` would, and a CA that ends in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retiring:
+    """The root before: still trusted, and its leaves are issued anew by and by.
+
+    Attributes:
+        root: Its certificate.
+        fingerprint: Fingerprint of its key.
+        since: Since when another root signs.
+        spread: Over which time its leaves are issued anew.
+    """
+
+    root: x509.Certificate
+    fingerprint: str
+    since: datetime
+    spread: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +74,8 @@ class AuthorityView:
         max_duration: The longest leaf.
         backdate: How far a leaf's start lies in the past.
         distribution: Where its part of the trust bundles goes.
+        next_root: The root that will sign; trusted already.
+        retiring: The root that signed before; trusted still.
     """
 
     name: str
@@ -65,11 +88,14 @@ class AuthorityView:
     max_duration: timedelta = timedelta(days=7)
     backdate: timedelta = timedelta(minutes=1)
     distribution: Distribution = field(default_factory=Distribution)
+    next_root: x509.Certificate | None = None
+    retiring: Retiring | None = None
 
     @property
     def roots(self) -> tuple[x509.Certificate, ...]:
         """The roots that are trusted."""
-        return (self.root,) if self.root is not None else ()
+        before = self.retiring.root if self.retiring else None
+        return tuple(root for root in (self.root, self.next_root, before) if root is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +139,14 @@ class Wanted:
     @property
     def certificate_digest(self) -> str:
         """Changes when another certificate is wanted."""
+        return self.digest_under(self.authority.fingerprint)
+
+    def digest_under(self, fingerprint: str) -> str:
+        """``certificate_digest``, were the root of that key the authority's."""
         names = sorted((name.kind, name.value) for name in (*self.names, *((self.subject,) if self.subject else ())))
         wanted = (names, self.usage, self.key.algorithm, self.key.size, self.duration.total_seconds())
         origin = (self.origin.kind, self.origin.uid) if self.origin else ()
-        return _digest((*wanted, self.authority.fingerprint, *origin))
+        return _digest((*wanted, fingerprint, *origin))
 
     @property
     def contents_digest(self) -> str:
@@ -134,6 +164,11 @@ class Wanted:
             InvalidName: A name is none.
         """
         return frozenset(normalize(name) for name in (*self.names, *((self.subject,) if self.subject else ())))
+
+
+def bundle_digest(pem: str) -> str:
+    """What ``BUNDLE_DIGEST`` says of a bundle."""
+    return _digest(pem)
 
 
 def _digest(value: object) -> str:
@@ -190,6 +225,7 @@ class Situation:
         credential: Certificate and key from ``contents``, or why they are none.
         validity: Validity of the certificate in the Secret; ``None`` if unknown.
         now: The time.
+        uid: uid of the object that times are spread by.
     """
 
     wanted: Wanted
@@ -198,6 +234,15 @@ class Situation:
     credential: Credential | CredentialBroken | None
     validity: Validity | None
     now: datetime
+    uid: str = ""
+
+    @property
+    def reissue(self) -> datetime | None:
+        """When a certificate of the root before is issued anew; ``None`` if it is of the present one, or unknown."""
+        retiring = self.wanted.authority.retiring
+        if retiring is None or self.validity is None or not _is_of_root_before(self):
+            return None
+        return reissue_time(retiring, self.validity, self.uid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +273,12 @@ def situation(
         now: The time.
     """
     if contents is None:
-        return Situation(wanted, secret, None, None, remembered, now)
+        return Situation(wanted, secret, None, None, remembered, now, uid)
     try:
         credential = check_credential(contents.data.get("tls.crt", b""), contents.data.get("tls.key", b""))
     except CredentialBroken as broken:
-        return Situation(wanted, secret, contents, broken, None, now)
-    return Situation(wanted, secret, contents, credential, validity_of(credential.leaf, wanted, uid), now)
+        return Situation(wanted, secret, contents, broken, None, now, uid)
+    return Situation(wanted, secret, contents, credential, validity_of(credential.leaf, wanted, uid), now, uid)
 
 
 def validity_of(leaf: CertificateFacts, wanted: Wanted, uid: str) -> Validity:
@@ -293,10 +338,34 @@ def _authority_changed(now: Situation) -> Violation | None:
     root = now.wanted.authority.root
     if not isinstance(now.credential, Credential) or root is None or issued_under(now.credential, root):
         return None
+    if _is_of_root_before(now):
+        return None
     return Violation(
         Reason.AUTHORITY_CHANGED,
         f'the certificate was not signed under the current root of CertificateAuthority "{now.wanted.authority.name}"',
     )
+
+
+def _is_of_root_before(now: Situation) -> bool:
+    """Whether the certificate is as it is wanted, but of the root that signed before."""
+    retiring = now.wanted.authority.retiring
+    if retiring is None or now.secret is None:
+        return False
+    if now.secret.annotations.get(CERTIFICATE_DIGEST) != now.wanted.digest_under(retiring.fingerprint):
+        return False
+    return not isinstance(now.credential, Credential) or issued_under(now.credential, retiring.root)
+
+
+def reissue_time(retiring: Retiring, certificate: Validity, uid: str) -> datetime:
+    """When a leaf of the root before is issued anew: what ends first comes first, and equal ones are spread.
+
+    A tenth of the time is for each tenth of life that is left, and within that tenth each object has a moment of its
+    own.
+    """
+    life = certificate.not_after - certificate.not_before
+    left = max(min((certificate.not_after - retiring.since) / life, 0.999), 0.0)
+    tenth = retiring.spread / 10
+    return (retiring.since + tenth * int(left * 10) + jitter(uid, tenth)).replace(microsecond=0)
 
 
 def issued_under(credential: Credential, root: x509.Certificate) -> bool:
@@ -337,6 +406,8 @@ def _key_differs(now: Situation) -> Violation | None:
 def _spec_changed(now: Situation) -> Violation | None:
     if now.secret is None or now.secret.annotations.get(CERTIFICATE_DIGEST) == now.wanted.certificate_digest:
         return None
+    if _is_of_root_before(now):
+        return None
     return Violation(Reason.SPEC_CHANGED, "the certificate was issued for an earlier spec, client or authority")
 
 
@@ -350,6 +421,16 @@ def _renewal_due(now: Situation) -> Violation | None:
     if now.validity is None or now.now < now.validity.renewal_time:
         return None
     return Violation(Reason.RENEWAL_DUE, f"the certificate ends at {_time(now.validity.not_after)}")
+
+
+def _root_retires(now: Situation) -> Violation | None:
+    """A server's certificate is trusted by whoever trusts the new root, and replaced at once."""
+    reissue = now.reissue
+    if reissue is None or (now.wanted.usage == "client" and now.now < reissue):
+        return None
+    return Violation(
+        Reason.ROOT_RETIRES, "its authority has a new root, and the one before is trusted for a while only"
+    )
 
 
 def _renewal_requested(now: Situation) -> Violation | None:
@@ -412,6 +493,7 @@ ISSUE_CHECKS: tuple[Check, ...] = (
     _expired,
     _renewal_due,
     _renewal_requested,
+    _root_retires,
 )
 """What makes a new certificate necessary."""
 

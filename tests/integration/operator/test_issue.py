@@ -9,6 +9,7 @@ from cryptography import x509
 
 from builders.world import SYSTEM, World, condition, eventually, free_port
 from mintls.core.pki.certificate import thumbprint
+from mintls.core.pki.origin import Origin, read_origin
 from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, EVENTS, OAUTH_CLIENTS, SECRETS
 
 pytestmark = pytest.mark.cluster
@@ -38,7 +39,11 @@ async def test_two_objects_become_a_credential_that_openssl_verifies(world: Worl
     assert files["issuer"].decode() == world.installation.issuer_url
     leaf = x509.load_pem_x509_certificate(files["tls.crt"])
     names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert [name.value for name in names] == [f"spiffe://cluster.local/ns/{shop}/client/billing"]
+    assert names.get_values_for_type(x509.UniformResourceIdentifier) == [
+        f"spiffe://cluster.local/ns/{shop}/client/billing"
+    ]
+    assert read_origin(names) == Origin("ClientCertificate", ready["metadata"]["uid"])
+    assert len(list(names)) == 2
     assert not list(leaf.subject)
     assert ready["status"]["thumbprint"] == thumbprint(leaf)
     assert ready["status"]["serialNumber"] == f"{leaf.serial_number:x}"

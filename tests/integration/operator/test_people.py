@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from builders.world import SYSTEM, World, free_port
 from mintls.cli.main import main
-from mintls.kube.paths import CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS
+from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS
 
 pytestmark = pytest.mark.cluster
 
@@ -183,3 +183,27 @@ async def test_revoke_asks_first_and_ends_the_certificates_for_good(world: World
     await world.reason(CLIENT_CERTIFICATES, shop, "billing", "Revoked")
     refused = await mintls(world, "token", "billing-mtls", "-n", shop)
     assert (refused.exit_code, "HTTP 401, invalid_client" in refused.output) == (1, True)
+
+
+async def test_rotate_root_follows_it_until_the_new_root_signs_and_undoes_what_does_not(world: World) -> None:
+    await world.authority(selfSigned={"root": {"trustBeforeUse": "2s"}})
+    await world.operator()
+    await world.issuer()
+    before = (await world.ready(CERTIFICATE_AUTHORITIES, None, "default"))["status"]["keys"][0]["fingerprint"]
+    tried = await mintls(world, "rotate-root", "--dry-run")
+    assert tried.output.strip() == "CertificateAuthority default: would replace the root by another one"
+
+    held = await mintls(world, "rotate-root", "--abort", "--yes")
+    assert held.exit_code == 0, held.output
+    followed = await mintls(world, "rotate-root", "default", "--yes", "--timeout", "60")
+    assert followed.exit_code == 0, followed.output
+    assert "Preparing: the next root" in followed.output
+    assert "CertificateAuthority default: the new root signs" in followed.output
+    assert (await world.get(CERTIFICATE_AUTHORITIES, None, "default"))["status"]["keys"][0]["fingerprint"] != before
+
+    late = await mintls(world, "rotate-root", "--abort", "--dry-run")
+    assert "the present one cannot be undone" in late.output or "begin no rotation" in late.output
+    unsure = await mintls(world, "rotate-root")
+    assert (unsure.exit_code, "replace the root by another one" in unsure.output) == (1, True)
+    gone = await mintls(world, "rotate-root", "nothing", "--yes")
+    assert (gone.exit_code, "certificateauthorities.mintls.dev nothing" in gone.output) == (1, True)

@@ -22,6 +22,7 @@ from mintls.controllers.writer import NotLeadingError, Writer
 from mintls.kube.errors import ApiError, ServerError
 from mintls.kube.events import EventRecorder
 from mintls.reconcile.conditions import find, holds
+from mintls.reconcile.rootrotation import Leaves, Reach
 
 ITEM = "/apis/mintls.dev/v1alpha1/certificateauthorities/default"
 STATUS = f"{ITEM}/status"
@@ -31,11 +32,26 @@ KEY = Key(Kind.AUTHORITY, "", "default")
 FULL = ServerError(500, "InternalError", "etcd is full", ROOT)
 
 
+class Roots:
+    """What would be observed of a next root and of the leaves."""
+
+    def __init__(self) -> None:
+        self.spread = Reach(secrets=2, secrets_behind=0, bundles_behind=0, issuers=2, issuers_behind=())
+        self.found = Leaves()
+
+    def leaves(self, _authority: str, _fingerprint: str) -> Leaves:
+        return self.found
+
+    async def reach(self, _authority: str, _fingerprint: str) -> Reach:
+        return self.spread
+
+
 class World:
     def __init__(self, **spec: Any) -> None:
         self.api = FakeApi()
         self.now = NOW
         self.leading = True
+        self.roots = Roots()
         self.begin()
         self.store.saw(self.api.have(ITEM, body("default", "", spec=spec)))
 
@@ -50,6 +66,7 @@ class World:
             store=self.store,
             reporter=Reporter(self.store, writer, EventRecorder(self.api.client), self.clock),
             keyring=self.keyring,
+            roots=self.roots,
             namespace="mintls-system",
             clock=self.clock,
             on_change=self.told.append,

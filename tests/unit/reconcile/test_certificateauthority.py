@@ -20,6 +20,7 @@ from builders.objects import (
 )
 from builders.pki import NOW, authority, ec_key, serial
 from mintls.api.v1alpha1 import CertificateAuthority
+from mintls.api.v1alpha1.certificateauthority import HOLD_ROTATION
 from mintls.core.pki.certificate import encode_pem, key_fingerprint
 from mintls.core.pki.keys import KeySpec, PrivateKey, encode_private_key
 from mintls.core.pki.profiles import IntermediateProfile, RootProfile
@@ -44,6 +45,10 @@ from mintls.reconcile.credential import Violation
 from mintls.reconcile.reasons import Reason
 
 ROOT_NAME = "mintls-authority-default-root"
+
+
+HELD = ca_object(annotations={HOLD_ROTATION: "true"})
+"""Its root is not replaced, however soon it ends."""
 
 
 def seen(
@@ -306,7 +311,7 @@ class TestTheIntermediate:
         """At half of what is left, and half of that, and so on: as the root ends, there would be no end of them."""
         end = after(days=30)
         ending = authority(root_not_after=end, intermediate_not_after=end)
-        observation = complete(of=ending, now=end - left)
+        observation = complete(HELD, of=ending, now=end - left)
         decision = decide(observation)
         assert isinstance(decision, Keep)
         conclusion = conclude(observation, decision)
@@ -326,7 +331,7 @@ def test_an_authority_that_is_looked_at_when_it_asks_for_it_makes_few_intermedia
     """From its first day to its last: never two intermediates at once, and always one that is good."""
     minutes = max(10, int(root_hours * 60 * share))
     spec = {"selfSigned": {"root": {"duration": f"{root_hours}h"}, "intermediate": {"duration": f"{minutes}m"}}}
-    item, now, made = ca_object(spec=spec), NOW, 0
+    item, now, made = ca_object(spec=spec, annotations={HOLD_ROTATION: "true"}), NOW, 0
     first = decide(seen(item))
     assert isinstance(first, CreateRoot)
     key = ec_key()

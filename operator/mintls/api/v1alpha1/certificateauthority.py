@@ -28,9 +28,15 @@ from mintls.api.v1alpha1.rules import (
     cel,
     duration_from,
     duration_meta,
+    duration_or_percentage_meta,
     durations_ordered,
 )
 from mintls.api.v1alpha1.selector import LabelSelector
+
+ROTATE_REQUESTED = "mintls.dev/rotate-root-requested-at"
+"""Annotation by which a person asks for another root now; any value that differs from the last is a request."""
+HOLD_ROTATION = "mintls.dev/hold-root-rotation"
+"""Annotation by which no root is replaced: none is begun with, and a next root that does not sign yet goes away."""
 
 
 class Root(KubeStruct, frozen=True, kw_only=True):
@@ -39,6 +45,31 @@ class Root(KubeStruct, frozen=True, kw_only=True):
     duration: Annotated[
         str, duration_meta("How long the root is valid.", duration_from("1h", "must be at least 1h"))
     ] = "87600h"
+    renew_before: (
+        Annotated[
+            str,
+            duration_or_percentage_meta(
+                "How long before the end of the root the next one is begun with: a time such as `8760h`, or a share of "
+                "its life such as `20%`. Left out, a third of it. It has to be enough for `trustBeforeUse`, "
+                "`reissueWithin` and the longest leaf.",
+                duration_from("10m", "must be at least 10m"),
+            ),
+        ]
+        | None
+    ) = None
+    trust_before_use: Annotated[
+        str,
+        duration_meta(
+            "How long everybody is known to trust a new root before it signs. Mounted Secrets and ConfigMaps follow "
+            "within two minutes; this is also for programs that read them now and then.",
+        ),
+    ] = "1h"
+    reissue_within: Annotated[
+        str,
+        duration_meta(
+            "Over which time the leaves are issued anew once a new root signs, those that end first before the others.",
+        ),
+    ] = "1h"
 
 
 class Intermediate(KubeStruct, frozen=True, kw_only=True):
@@ -151,6 +182,24 @@ class AuthorityKey(KubeStruct, frozen=True, kw_only=True):
     intermediate_not_after: Annotated[Time, Meta(description="End of the intermediate's validity.")] | None = None
 
 
+class Rotation(KubeStruct, frozen=True, kw_only=True):
+    """A root that is being replaced."""
+
+    phase: Annotated[
+        Literal["Preparing", "Reissuing", "Retiring"],
+        Meta(
+            description="`Preparing`: the next root is made known, and does not sign. `Reissuing`: it signs, and "
+            "leaves are issued anew. `Retiring`: the root before is trusted until its last leaf has ended."
+        ),
+    ]
+    message: Annotated[str, Meta(description="What it waits for.")] = ""
+    trusted_since: Annotated[Time, Meta(description="Since when everybody is known to trust the next root.")] | None = (
+        None
+    )
+    switched_at: Annotated[Time, Meta(description="When the new root began to sign.")] | None = None
+    retire_at: Annotated[Time, Meta(description="When the root before is trusted no more.")] | None = None
+
+
 class CertificateAuthorityStatus(KubeStruct, frozen=True, kw_only=True):
     """The keys of the authority."""
 
@@ -163,6 +212,10 @@ class CertificateAuthorityStatus(KubeStruct, frozen=True, kw_only=True):
             extra_json_schema=LIST_MAP_BY_FINGERPRINT,
         ),
     ] = ()
+    rotation: Annotated[Rotation, Meta(description="The replacement of the root that is under way.")] | None = None
+    observed_rotate_request: Annotated[
+        str, Meta(description=f"The annotation `{ROTATE_REQUESTED}` that was answered by a rotation.")
+    ] = ""
     next_rotation_time: Annotated[Time, Meta(description="When the intermediate is replaced.")] | None = None
 
 
@@ -200,6 +253,12 @@ class CertificateAuthority(KubeStruct, frozen=True, kw_only=True):
                 type="string",
                 json_path=".status.nextRotationTime",
                 description="When the intermediate is replaced.",
+            ),
+            PrinterColumn(
+                name="Root rotation",
+                type="string",
+                json_path=".status.rotation.phase",
+                description="How far the replacement of the root is.",
             ),
             MESSAGE_COLUMN,
             AGE_COLUMN,

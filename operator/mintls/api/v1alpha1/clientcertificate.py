@@ -43,8 +43,6 @@ REKEY_REQUESTED = "mintls.dev/rekey-requested-at"
 RESTART_PODS = "mintls.dev/restart-pods"
 """Annotation by which a person has pods that mount the Secret restarted when it changes: ``"true"``."""
 
-_REQUEST_LENGTH = 64
-
 DNSName = Annotated[str, Meta(max_length=253, extra_json_schema=cel(SERVICE_NAME))]
 
 _SPEC_RULES = cel(
@@ -246,8 +244,3 @@ class ClientCertificate(KubeStruct, frozen=True, kw_only=True):
             AGE_COLUMN,
         ),
     )
-
-
-def request_of(metadata: ObjectMeta, annotation: str) -> str:
-    """The value by which somebody asks for a renewal or a rekey; "" for nobody. No more than 64 characters count."""
-    return metadata.annotations.get(annotation, "")[:_REQUEST_LENGTH]

@@ -154,3 +154,11 @@ MESSAGE_COLUMN = PrinterColumn(
 AGE_COLUMN = PrinterColumn(
     name="Age", type="date", json_path=".metadata.creationTimestamp", description="Since it was created."
 )
+
+
+_REQUEST_LENGTH = 64
+
+
+def request_of(metadata: ObjectMeta, annotation: str) -> str:
+    """The value by which somebody asks for something; "" for nobody. No more than 64 characters count."""
+    return metadata.annotations.get(annotation, "")[:_REQUEST_LENGTH]

@@ -8,9 +8,8 @@ from mintls.api.v1alpha1.clientcertificate import (
     REKEY_REQUESTED,
     RENEW_REQUESTED,
     ClientCertificateStatus,
-    request_of,
 )
-from mintls.api.v1alpha1.meta import Condition
+from mintls.api.v1alpha1.meta import Condition, request_of
 from mintls.core.pki.certificate import CertificateFacts
 from mintls.core.schedule import backoff
 from mintls.reconcile import conditions as conds
@@ -105,7 +104,12 @@ def _conclude_written(seen: Observed, decision: Issue | Rewrite, written: Writte
         message=f'{done} into Secret "{seen.certificate.spec.secret_name}", because {decision.violation.message}; '
         f"serial {written.leaf.serial:x}, valid until {_time(validity.not_after)}",
     )
-    return Conclusion(status, validity.renewal_time, announcement)
+    reissue = decision.reissue if isinstance(decision, Rewrite) else None
+    return Conclusion(status, _next_look(validity, reissue), announcement)
+
+
+def _next_look(validity: Validity, reissue: datetime | None) -> datetime:
+    return min(validity.renewal_time, reissue) if reissue else validity.renewal_time
 
 
 def _deed(done: Issue | Rewrite) -> str:
@@ -119,8 +123,8 @@ def _conclude_kept(seen: Observed, kept: Keep) -> Conclusion:
         status = _good_status(seen, kept.leaf, kept.validity, kept.secret.resource_version, kept.revision)
         if _same_but_version(status, seen.certificate.status):
             # A foreign label on the Secret changes its version and nothing that matters: remembered, not written.
-            return Conclusion(seen.certificate.status, kept.validity.renewal_time)
-        return Conclusion(status, kept.validity.renewal_time)
+            return Conclusion(seen.certificate.status, _next_look(kept.validity, kept.reissue))
+        return Conclusion(status, _next_look(kept.validity, kept.reissue))
     status = msgspec.structs.replace(
         _status(seen, _issued(seen, kept.validity)),
         renewal_time=kept.validity.renewal_time,
@@ -128,7 +132,7 @@ def _conclude_kept(seen: Observed, kept: Keep) -> Conclusion:
         last_failure_time=None,
         next_attempt_time=None,
     )
-    return Conclusion(status, kept.validity.renewal_time)
+    return Conclusion(status, _next_look(kept.validity, kept.reissue))
 
 
 def _same_but_version(new: ClientCertificateStatus, old: ClientCertificateStatus) -> bool:

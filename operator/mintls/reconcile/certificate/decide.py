@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from mintls.api.v1alpha1.clientcertificate import REKEY_REQUESTED, RENEW_REQUESTED, SecretTemplate, request_of
+from mintls.api.v1alpha1.clientcertificate import REKEY_REQUESTED, RENEW_REQUESTED, SecretTemplate
+from mintls.api.v1alpha1.meta import request_of
 from mintls.core.durations import parse_duration, parse_renew_before
 from mintls.core.oauth.accounting import CLIENT_CERTIFICATE
 from mintls.core.pki.credential import Credential
@@ -159,7 +160,11 @@ def _issue(seen: Observed, wanted: Wanted, there: Situation, violation: Violatio
 
 def _still_good(there: Situation, violation: Violation) -> Validity | None:
     """Of the certificate that is there, when only its renewal is due or asked for."""
-    return there.validity if violation.reason in {Reason.RENEWAL_DUE, Reason.RENEWAL_REQUESTED} else None
+    return (
+        there.validity
+        if violation.reason in {Reason.RENEWAL_DUE, Reason.RENEWAL_REQUESTED, Reason.ROOT_RETIRES}
+        else None
+    )
 
 
 def _kept_key(seen: Observed, wanted: Wanted, there: Situation) -> PrivateKey | None:
@@ -202,11 +207,11 @@ def _rewrite(seen: Observed, wanted: Wanted, there: Situation, violation: Violat
         raise ValueError("the Secret has to be read before it is written again")
     if not isinstance(there.credential, Credential):
         raise TypeError("a broken credential is issued anew, not written again")
-    return Rewrite(violation, wanted, seen.contents, there.credential, _revision(seen), seen.secret)
+    return Rewrite(violation, wanted, seen.contents, there.credential, _revision(seen), seen.secret, there.reissue)
 
 
 def _keep(seen: Observed, wanted: Wanted, there: Situation) -> Keep:
     if there.validity is None or there.secret is None:
         raise ValueError("the Secret has to be read before it is kept")
     leaf = there.credential.leaf if isinstance(there.credential, Credential) else None
-    return Keep(wanted, there.validity, there.secret, max(_revision(seen), 1), leaf)
+    return Keep(wanted, there.validity, there.secret, max(_revision(seen), 1), leaf, there.reissue)

@@ -102,7 +102,10 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """Write the Secret again with the certificate and the key that are in it."""
+    """Write the Secret again with the certificate and the key that are in it.
+
+    ``reissue`` is when the certificate is issued anew because its root is retiring.
+    """
 
     violation: Violation
     wanted: Wanted
@@ -110,17 +113,19 @@ class Rewrite:
     credential: Credential
     revision: int
     secret: SecretView
+    reissue: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """The Secret is as it should be."""
+    """The Secret is as it should be. ``reissue`` is as for ``Rewrite``."""
 
     wanted: Wanted
     validity: Validity
     secret: SecretView
     revision: int
     leaf: CertificateFacts | None
+    reissue: datetime | None = None
 
 
 type Decision = Blocked | Postponed | Issue | Rewrite | Keep
