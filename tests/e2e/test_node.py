@@ -331,6 +331,61 @@ def test_loss_and_restore(stage: Stage, transcript: Transcript, say: Say) -> Non
     say(summary(grown))
 
 
+CERTIFICATES = 200
+
+
+def test_root_rotation(stage: Stage, transcript: Transcript, say: Say) -> None:
+    """Another root for 200 certificates under load: trusted first, used later, and no request fails."""
+    spec = {"clientRef": {"name": "billing"}}
+    fleet = [
+        {
+            "apiVersion": "mintls.dev/v1alpha1",
+            "kind": "ClientCertificate",
+            "metadata": {"name": f"fleet-{number}", "namespace": "shop", "labels": {"fleet": "yes"}},
+            "spec": spec | {"secretName": f"fleet-{number}"},
+        }
+        for number in range(CERTIFICATES)
+    ]
+    stage.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": fleet}))
+    chosen = ("-n", "shop", "clientcertificate", "-l", "fleet=yes")
+    stage.kubectl("wait", *chosen, "--for=condition=Ready", "--timeout=60s")
+    # A mounted Secret or ConfigMap follows within the kubelet's period of a minute and a half at the most.
+    root = {"trustBeforeUse": "100s", "reissueWithin": "20s"}
+    stage.kubectl(
+        *("patch", "certificateauthority", "default", "--type=merge"),
+        *("--patch", json.dumps({"spec": {"selfSigned": {"root": root}}})),
+    )
+    before, known = serials(stage), counted(stage)["certificates"]
+    began = time.monotonic()
+    with under_load(stage) as grown:
+        transcript.say("Another root, for 200 certificates:")
+        transcript.show("kubectl mintls rotate-root --yes")
+        say(f"signs after {time.monotonic() - began:.0f} s")
+        until(lambda: rotation(stage).get("phase") == "Retiring", seconds=90)
+        say(f"{CERTIFICATES} reissued after {time.monotonic() - began:.0f} s")
+        transcript.show("kubectl get certificateauthority default")
+        # The workload has read the new certificate, and shows it to a resource server that trusted its root before.
+        until(lambda: counted(stage)["certificates"] > known, seconds=100)
+    say(summary(grown))
+    assert not before & serials(stage)
+    # The client's own names are those of before; the old root is trusted until the last of the old leaves has ended.
+    assert [key["role"] for key in stage.get("certificateauthority", "default")["status"]["keys"]] == [
+        "active",
+        "retiring",
+    ]
+    stage.kubectl("delete", *chosen[:2], "clientcertificate", "-l", "fleet=yes", "--wait=false")
+
+
+def serials(stage: Stage) -> set[str]:
+    items = stage.get("-n", "shop", "clientcertificates", "-l", "fleet=yes")["items"]
+    return {one["status"]["serialNumber"] for one in items}
+
+
+def rotation(stage: Stage) -> dict[str, Any]:
+    found: dict[str, Any] = stage.get("certificateauthority", "default")["status"].get("rotation") or {}
+    return found
+
+
 def serial_of(stage: Stage) -> str:
     return str(stage.get("-n", "shop", "clientcertificate/billing")["status"]["serialNumber"])
 

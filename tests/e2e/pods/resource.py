@@ -1,6 +1,7 @@
 """A resource server: takes a token only from whoever holds the certificate that it is bound to (RFC 8705 section 3).
 
-It reads nothing of the cluster but what is mounted: its own certificate, and the ConfigMap ``mintls-trust-bundle``.
+It reads nothing of the cluster but what is mounted: its own certificate, and the ConfigMap ``mintls-trust-bundle``,
+which it reads again when it changes: the next root of an authority is in it before anything is signed by it.
 """
 
 import base64
@@ -10,6 +11,9 @@ import json
 import os
 import ssl
 import sys
+import threading
+import time
+from pathlib import Path
 
 import jwt
 
@@ -52,13 +56,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
         sys.stderr.write(f"{format % arguments}\n")
 
 
+def follow_trust(*contexts: ssl.SSLContext) -> None:
+    """Trust what is in the bundle now; a root that is gone from it is trusted until the next start."""
+    known = ""
+    while True:
+        now = Path(TRUST).read_text(encoding="ascii")
+        if now != known:
+            known = now
+            for context in contexts:
+                context.load_verify_locations(cadata=now)
+        time.sleep(1)
+
+
 def main() -> None:
     """Serve on port 8443."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain("/tls/tls.crt", "/tls/tls.key")
     context.load_verify_locations(TRUST)
     context.verify_mode = ssl.CERT_REQUIRED
-    Handler.keys = jwt.PyJWKClient(f"{ISSUER}/jwks", ssl_context=ssl.create_default_context(cafile=TRUST))
+    to_issuer = ssl.create_default_context(cafile=TRUST)
+    Handler.keys = jwt.PyJWKClient(f"{ISSUER}/jwks", ssl_context=to_issuer)
+    threading.Thread(target=follow_trust, args=(context, to_issuer), daemon=True).start()
     server = http.server.ThreadingHTTPServer(("", 8443), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.serve_forever()
