@@ -29,6 +29,14 @@ AUTHORITIES = (
     ),
     authority("parts left empty", selfSigned={"root": {}, "intermediate": {}, "privateKey": {}}, policy={}),
     authority("the longest duration", selfSigned={"root": {"duration": "999999h9999999m999999999s"}}),
+    authority("a CA of one's own", secretRef={"name": "corporate-ca"}),
+    authority(
+        "two sources",
+        "spec: Invalid value: selfSigned and secretRef are two sources of certificates: leave one of them out",
+        selfSigned={},
+        secretRef={"name": "corporate-ca"},
+    ),
+    authority("a source without a name", "spec.secretRef.name: Required value", UNCHECKED, secretRef={}),
     Sample(
         "a long name",
         "CertificateAuthority",

@@ -51,6 +51,7 @@ NAME_FIELDS = (
     ("ClientCertificate", "clientRef.name", "spec.clientRef.name"),
     ("ClientCertificate", "authorityRef.name", "spec.authorityRef.name"),
     ("OAuthClient", "authorities", "spec.authorities[0].name"),
+    ("CertificateAuthority", "secretRef.name", "spec.secretRef.name"),
 )
 
 

@@ -26,6 +26,17 @@ UPDATES = (
         ),
         before=REQUIRED["ClientCertificate"],
     ),
+    Sample("a CA of one's own at last", "CertificateAuthority", {"secretRef": {"name": "a"}}, before={}),
+    Sample(
+        "a CA of one's own no more",
+        "CertificateAuthority",
+        {},
+        (
+            "spec: Invalid value: secretRef cannot be taken out: certificates of it are in use; "
+            "make another CertificateAuthority instead",
+        ),
+        before={"secretRef": {"name": "a"}},
+    ),
     Sample(
         "revoked at last",
         "ClientCertificate",

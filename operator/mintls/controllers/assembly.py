@@ -21,6 +21,7 @@ from mintls.controllers.secretviews import SecretViews, view_of
 from mintls.controllers.servercertificate import ServerCertificateController
 from mintls.controllers.settings import OperatorSettings
 from mintls.controllers.signingkeys import SigningKeysController
+from mintls.controllers.suppliedauthorities import SuppliedAuthorities
 from mintls.controllers.triggers import Triggers
 from mintls.controllers.trustbundles import NamespaceUse, TrustBundleController, found_of, labels_of
 from mintls.controllers.writer import Writer
@@ -28,6 +29,7 @@ from mintls.kube.client import ApiClient
 from mintls.kube.events import EventRecorder
 from mintls.kube.informer import Informer
 from mintls.kube.paths import CONFIGMAPS, ENDPOINT_SLICES, NAMESPACES, SECRETS
+from mintls.reconcile.certificateauthority import AUTHORITY
 from mintls.reconcile.clienttable import ClientTable
 from mintls.reconcile.conditions import holds
 from mintls.reconcile.credential import MANAGED_BY, SecretView
@@ -87,7 +89,7 @@ class Assembly:
             api, NAMESPACES, metadata_only=True, decode=labels_of, on_change=self.triggers.namespace_changed
         )
         slices = self._slices()
-        watched = (self._secret_informer(), bundles, namespaces)
+        watched = (self._secret_informer(), self._supplied_informer(), bundles, namespaces)
         self.informers: tuple[Informer[Any], ...] = (*watched, *((slices,) if slices else ()))
         self.replicas = IssuerReplicas(self._endpoints(slices), settings.installation.mtls_url)
         self._bundles = self._bundle_controller(bundles, namespaces)
@@ -118,6 +120,18 @@ class Assembly:
             on_change=self._secrets.changed,
         )
 
+    def _supplied_informer(self) -> Informer[SecretView]:
+        """CAs that somebody else keeps, if they say for which authority they are; the others are read now and then."""
+        return Informer(
+            self._api,
+            SECRETS,
+            namespace=self._settings.installation.operator_namespace,
+            label_selector=f"{AUTHORITY},{MANAGED_BY[0]}!={MANAGED_BY[1]}",
+            metadata_only=True,
+            decode=view_of,
+            on_change=self.triggers.supplied_authority_changed,
+        )
+
     def _slices(self) -> Informer[dict[str, Any]] | None:
         if self._settings.issuer_replicas:
             return None
@@ -142,21 +156,32 @@ class Assembly:
         return EndpointSlices(lambda: slices.store, self._settings.issuer_port_name)
 
     def _authority_controller(self) -> AuthorityController:
+        reporter = Reporter(self.authorities, self._writer, self._recorder, self._clock)
+        roots = RootReach(
+            certificates=self.certificates,
+            index=self._index,
+            secrets=self._secrets,
+            keyring=self._keyring,
+            bundles_behind=self._bundles.behind,
+            replicas=self.replicas,
+            issuer_authority=self._settings.authority,
+            clock=self._clock,
+        )
         return AuthorityController(
             api=self._api,
             writer=self._writer,
             store=self.authorities,
-            reporter=Reporter(self.authorities, self._writer, self._recorder, self._clock),
+            reporter=reporter,
             keyring=self._keyring,
-            roots=RootReach(
-                certificates=self.certificates,
-                index=self._index,
-                secrets=self._secrets,
+            roots=roots,
+            supplied=SuppliedAuthorities(
+                api=self._api,
+                reporter=reporter,
                 keyring=self._keyring,
-                bundles_behind=self._bundles.behind,
-                replicas=self.replicas,
-                issuer_authority=self._settings.authority,
+                leaves=roots,
+                namespace=self._settings.installation.operator_namespace,
                 clock=self._clock,
+                on_change=self.triggers.authority_keys_changed,
             ),
             namespace=self._settings.installation.operator_namespace,
             clock=self._clock,

@@ -12,12 +12,13 @@ from cryptography import x509
 
 from mintls.api.v1alpha1 import CertificateAuthority
 from mintls.controllers.entropy import new_key, new_serial
-from mintls.controllers.keyring import Keyring
+from mintls.controllers.keyring import Keyring, recorded_root
 from mintls.controllers.keys import Key
 from mintls.controllers.objects import ObjectStore
 from mintls.controllers.reporting import Reporter
 from mintls.controllers.scheduler import Clock
 from mintls.controllers.secretviews import contents_of, view_of
+from mintls.controllers.suppliedauthorities import SuppliedAuthorities
 from mintls.controllers.writer import Writer
 from mintls.core.pki.certificate import InvalidCertificate, encode_pem, key_fingerprint, load_pem_chain
 from mintls.core.pki.errors import PKIError
@@ -75,6 +76,7 @@ class AuthorityController:
         reporter: Reporter[CertificateAuthority],
         keyring: Keyring,
         roots: RootObserver,
+        supplied: SuppliedAuthorities,
         namespace: str,
         clock: Clock,
         on_change: Callable[[str], None],
@@ -88,6 +90,7 @@ class AuthorityController:
             reporter: Writes status and events.
             keyring: Receives the keys.
             roots: Knows how far a next root has come.
+            supplied: Reconciles those whose CA is in somebody else's Secret.
             namespace: The operator's namespace.
             clock: The time.
             on_change: Told the name of an authority whose keys or limits changed.
@@ -98,6 +101,7 @@ class AuthorityController:
         self._reporter = reporter
         self._keyring = keyring
         self._roots = roots
+        self._supplied = supplied
         self._namespace = namespace
         self._clock = clock
         self._on_change = on_change
@@ -117,6 +121,8 @@ class AuthorityController:
             if self._keyring.remove(key.name):
                 self._on_change(key.name)
             return None
+        if authority.spec.secret_ref is not None:
+            return await self._supplied.reconcile(authority, authority.spec.secret_ref.name)
         for _ in range(_ROUNDS):
             seen = await self._observe_or_block(authority)
             decision = decisions.decide(seen)
@@ -137,7 +143,7 @@ class AuthorityController:
     def _block_unless_known(self, authority: CertificateAuthority, problem: str) -> None:
         """Before the authority is known its objects wait, and the bundle lacks its root: both have to be told of it."""
         name = authority.metadata.name
-        if self._keyring.view(name) is None and self._keyring.block(authority, problem, _recorded_root(authority)):
+        if self._keyring.view(name) is None and self._keyring.block(authority, problem, recorded_root(authority)):
             self._on_change(name)
 
     async def _observe(self, authority: CertificateAuthority) -> Observed:
@@ -335,7 +341,7 @@ class AuthorityController:
     def _remember(self, seen: Observed, decision: Decision) -> bool:
         if not isinstance(decision, Keep) or seen.intermediate is None:
             problem = decision.violation.message if isinstance(decision, Blocked) else ""
-            return self._keyring.block(seen.authority, problem, _recorded_root(seen.authority))
+            return self._keyring.block(seen.authority, problem, recorded_root(seen.authority))
         signer = CertificateAuthorityKey(
             decision.intermediate.leaf.certificate,
             load_private_key(seen.intermediate.contents.data["tls.key"]),
@@ -371,12 +377,3 @@ def _without_ours(annotations: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value for name, value in annotations.items() if name not in {rootrotation.SWITCHED, rootrotation.RETIRE}
     }
-
-
-def _recorded_root(authority: CertificateAuthority) -> x509.Certificate | None:
-    """The root that the authority is known by, from its status: certificates of it stay good whatever happens."""
-    pem = next((key.certificate for key in authority.status.keys if key.role == "active"), "")
-    try:
-        return load_pem_chain(pem.encode())[0] if pem else None
-    except InvalidCertificate:
-        return None  # somebody's hand in the status; what the authority is known by is the fingerprint

@@ -38,6 +38,8 @@ class Keyring:
         *,
         next_root: x509.Certificate | None = None,
         retiring: Retiring | None = None,
+        fingerprint: str = "",
+        also_trusted: tuple[x509.Certificate, ...] = (),
     ) -> bool:
         """The authority can sign.
 
@@ -47,6 +49,8 @@ class Keyring:
             signer: The key that signs.
             next_root: The root that will be signed under.
             retiring: The root that was signed under before.
+            fingerprint: Tells the keys from other ones of the authority, if the root's does not.
+            also_trusted: Further roots.
 
         Returns:
             Whether anything changed for others.
@@ -54,8 +58,9 @@ class Keyring:
         name = authority.metadata.name
         view = replace(
             _with_spec(AuthorityView(name), authority),
-            fingerprint=key_fingerprint(root),
+            fingerprint=fingerprint or key_fingerprint(root),
             root=root,
+            also_trusted=also_trusted,
             next_root=next_root,
             retiring=retiring,
             signs_until=signer.not_after,
@@ -85,7 +90,7 @@ class Keyring:
         blocked = replace(
             view,
             problem=problem,
-            fingerprint=key_fingerprint(root) if root else "",
+            fingerprint=(view.fingerprint or key_fingerprint(root)) if root else "",
             root=root,
             signs_until=None,
         )
@@ -114,6 +119,15 @@ class Keyring:
         changed = self._views.get(name) != view
         self._views[name] = view
         return changed
+
+
+def recorded_root(authority: CertificateAuthority) -> x509.Certificate | None:
+    """The root that the authority is known by, from its status: certificates of it stay good whatever happens."""
+    pem = next((key.certificate for key in authority.status.keys if key.role == "active"), "")
+    try:
+        return load_pem_chain(pem.encode())[0] if pem else None
+    except InvalidCertificate:
+        return None  # somebody's hand in the status; what the authority is known by is the fingerprint
 
 
 def _from_status(authority: CertificateAuthority) -> AuthorityView:

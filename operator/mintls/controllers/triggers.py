@@ -121,6 +121,12 @@ class Triggers:
         elif key[1] == servercertificate.NAME:
             self._queue.add(SERVER_CERTIFICATE, self._lane())
 
+    def supplied_authority_changed(self, change: Change[SecretView]) -> None:
+        """Somebody else's Secret with an authority's CA: the authority that its label names."""
+        for view in (change.old, change.new):
+            if view is not None:
+                self._queue.add(Key(Kind.AUTHORITY, "", view.labels[AUTHORITY]), self._lane())
+
     def bundle_changed(self, change: Change[Found]) -> None:
         """A ConfigMap with our label: the bundle of its namespace."""
         self._queue.add(Key(Kind.TRUST_BUNDLE, change.key[0]), self._lane())

@@ -231,12 +231,17 @@ class _AuthorityStatus(KubeStruct, frozen=True, kw_only=True):
     keys: tuple[_Key, ...] = ()
 
 
+class _AuthoritySpec(KubeStruct, frozen=True, kw_only=True):
+    secret_ref: dict[str, Any] | None = None
+
+
 class _Authority(KubeStruct, frozen=True, kw_only=True):
     """No more of a CertificateAuthority than is needed.
 
     Were the whole of it read, a role or a field of a newer operator could not be, and all trust would end with it.
     """
 
+    spec: _AuthoritySpec = msgspec.field(default_factory=_AuthoritySpec)
     status: _AuthorityStatus = msgspec.field(default_factory=_AuthorityStatus)
 
 
@@ -256,11 +261,13 @@ def _decode_client_certificate(item: Object) -> Account:
 
 def _decode_authority(item: Object) -> TrustAnchors:
     """The keys that the authority's status shows, of every role: trusted before they sign, and until they retire."""
-    keys = msgspec.convert(item, _Authority).status.keys
+    authority = msgspec.convert(item, _Authority)
+    keys = authority.status.keys
     return TrustAnchors(
         roots=_readable(key.certificate for key in keys),
         intermediates=_readable(key.intermediate for key in keys if key.intermediate),
-        accountable=True,  # the operator made the root, and signs for objects only
+        # Where the operator made the root it signs for objects only; another's CA signs for others, too.
+        accountable=authority.spec.secret_ref is None,
     )
 
 

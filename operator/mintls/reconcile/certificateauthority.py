@@ -237,7 +237,7 @@ class _Durations:
         parse_duration(spec.policy.min_duration)
         parse_duration(spec.policy.max_duration)
         parse_duration(spec.policy.backdate)
-        source = spec.self_signed
+        source = spec.own_ca
         return cls(parse_duration(source.root.duration), parse_duration(source.intermediate.duration))
 
 
@@ -249,7 +249,7 @@ def _spec_unfit(authority: CertificateAuthority) -> str:
         return f"a duration in the spec cannot be read: {invalid}"
     except InvalidCertificate as invalid:
         return str(invalid)
-    unfit = _key_unfit(authority.spec.self_signed.private_key)
+    unfit = _key_unfit(authority.spec.own_ca.private_key)
     return f"spec.selfSigned.{unfit}" if unfit else ""
 
 
@@ -280,7 +280,7 @@ def _new_root(seen: Observed, durations: _Durations, why: str) -> CreateRoot:
         common_name=_common_name(seen.authority, "Root", start),
         not_before=start - _BACKDATE,
         not_after=start + durations.root,
-        key=key_spec(seen.authority.spec.self_signed.private_key),
+        key=key_spec(seen.authority.spec.own_ca.private_key),
         why=why,
     )
 
@@ -368,7 +368,7 @@ def _intermediate(
         common_name=_common_name(seen.authority, "Intermediate", start),
         not_before=max(start - _BACKDATE, root.leaf.not_before),
         not_after=min(start + durations.intermediate, root.leaf.not_after),
-        key=key_spec(seen.authority.spec.self_signed.private_key),
+        key=key_spec(seen.authority.spec.own_ca.private_key),
         replaced=seen.intermediate.view if seen.intermediate else None,
         current=current,
     )
@@ -389,7 +389,7 @@ def _good_intermediate(seen: Observed, root: Credential, found: Credential) -> b
         certificate.verify_directly_issued_by(root.leaf.certificate)
     except Exception:  # noqa: BLE001 - whatever is wrong with it, it is replaced
         return False
-    wanted = key_spec(seen.authority.spec.self_signed.private_key)
+    wanted = key_spec(seen.authority.spec.own_ca.private_key)
     return is_authority(certificate) and found.key == wanted and seen.now < found.leaf.not_after
 
 

@@ -74,6 +74,7 @@ class AuthorityView:
         max_duration: The longest leaf.
         backdate: How far a leaf's start lies in the past.
         distribution: Where its part of the trust bundles goes.
+        also_trusted: Further roots that are trusted.
         next_root: The root that will sign; trusted already.
         retiring: The root that signed before; trusted still.
     """
@@ -88,6 +89,7 @@ class AuthorityView:
     max_duration: timedelta = timedelta(days=7)
     backdate: timedelta = timedelta(minutes=1)
     distribution: Distribution = field(default_factory=Distribution)
+    also_trusted: tuple[x509.Certificate, ...] = ()
     next_root: x509.Certificate | None = None
     retiring: Retiring | None = None
 
@@ -95,7 +97,7 @@ class AuthorityView:
     def roots(self) -> tuple[x509.Certificate, ...]:
         """The roots that are trusted."""
         before = self.retiring.root if self.retiring else None
-        return tuple(root for root in (self.root, self.next_root, before) if root is not None)
+        return tuple(root for root in (self.root, *self.also_trusted, self.next_root, before) if root is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,8 @@ class Reason(StrEnum):
     """The Secret with the root key cannot be used."""
     KEY_REPLACED = "KeyReplaced"
     """The Secret holds another root key than the authority is known by."""
+    NOT_YET_VALID = "NotYetValid"
+    """A CA certificate begins in the future."""
     ROOT_EXPIRED = "RootExpired"
     """The root has ended, and with it everything that it vouched for."""
     ROOT_CREATED = "RootCreated"

@@ -203,7 +203,7 @@ def _with_next(seen: Observed, found: Credential) -> Decision:
         return Stay("Preparing", f"the next root: {waits}", seen.now + _LOOK_AGAIN, next=certificate)
     known = seen.authority.status.rotation
     since = (known.trusted_since if known else None) or seen.now
-    ready = (since + parse_duration(seen.authority.spec.self_signed.root.trust_before_use)).replace(microsecond=0)
+    ready = (since + parse_duration(seen.authority.spec.own_ca.root.trust_before_use)).replace(microsecond=0)
     if seen.now < ready:
         message = f"the next root is trusted everywhere; it signs from {ready:%Y-%m-%dT%H:%M:%SZ} on"
         return Stay("Preparing", message, ready, trusted_since=since.replace(microsecond=0), next=certificate)
@@ -240,13 +240,13 @@ def retiring_of(authority: CertificateAuthority, view: SecretView, contents: Con
     if certificate is None:
         return None
     since = _time(view.annotations.get(SWITCHED, "")) or certificate.not_valid_before_utc
-    spread = parse_duration(authority.spec.self_signed.root.reissue_within)
+    spread = parse_duration(authority.spec.own_ca.root.reissue_within)
     return Retiring(certificate, key_fingerprint(certificate), since, spread)
 
 
 def root_due(authority: CertificateAuthority, root: Credential) -> datetime:
     """When the next root is begun with, without anybody asking."""
-    share = authority.spec.self_signed.root.renew_before
+    share = authority.spec.own_ca.root.renew_before
     leaf = root.leaf
     before = parse_renew_before(share) if share else None
     return renewal_time(leaf.not_before, leaf.not_after, before, authority.metadata.uid)

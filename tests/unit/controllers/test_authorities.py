@@ -18,6 +18,7 @@ from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.objects import ObjectStore
 from mintls.controllers.reporting import Reporter
+from mintls.controllers.suppliedauthorities import SuppliedAuthorities
 from mintls.controllers.writer import NotLeadingError, Writer
 from mintls.kube.errors import ApiError, ServerError
 from mintls.kube.events import EventRecorder
@@ -67,6 +68,15 @@ class World:
             reporter=Reporter(self.store, writer, EventRecorder(self.api.client), self.clock),
             keyring=self.keyring,
             roots=self.roots,
+            supplied=SuppliedAuthorities(
+                api=self.api.client,
+                reporter=Reporter(self.store, writer, EventRecorder(self.api.client), self.clock),
+                keyring=self.keyring,
+                leaves=self.roots,
+                namespace="mintls-system",
+                clock=self.clock,
+                on_change=self.told.append,
+            ),
             namespace="mintls-system",
             clock=self.clock,
             on_change=self.told.append,

@@ -14,6 +14,7 @@ from mintls.api.v1alpha1.meta import (
     Conditions,
     Kind,
     KubeStruct,
+    LocalReference,
     ObjectMeta,
     ObservedGeneration,
     PrinterColumn,
@@ -80,16 +81,6 @@ class Intermediate(KubeStruct, frozen=True, kw_only=True):
     ] = "2160h"
 
 
-_SELF_SIGNED_RULES = cel(
-    durations_ordered(
-        "intermediate.duration",
-        "<",
-        "root.duration",
-        "intermediate.duration must be shorter than root.duration: no certificate outlives the one that signed it",
-    )
-)
-
-
 class SelfSigned(KubeStruct, frozen=True, kw_only=True):
     """A root and an intermediate that the operator makes and keeps in Secrets of its own namespace."""
 
@@ -150,20 +141,59 @@ class TrustBundle(KubeStruct, frozen=True, kw_only=True):
     ] = ()
 
 
+_SPEC_RULES = cel(
+    # Here and not at selfSigned: an optional object has no place for rules of its own.
+    durations_ordered(
+        "selfSigned.intermediate.duration",
+        "<",
+        "selfSigned.root.duration",
+        "intermediate.duration must be shorter than root.duration: no certificate outlives the one that signed it",
+    ),
+    Rule(
+        "!(has(self.selfSigned) && has(self.secretRef))",
+        "selfSigned and secretRef are two sources of certificates: leave one of them out",
+    ),
+    Rule(
+        "!has(oldSelf.secretRef) || has(self.secretRef)",
+        "secretRef cannot be taken out: certificates of it are in use; make another CertificateAuthority instead",
+    ),
+)
+
+
 class CertificateAuthoritySpec(KubeStruct, frozen=True, kw_only=True):
     """Where certificates come from and what they may say. An empty spec is a self-signed CA with safe limits."""
 
-    self_signed: Annotated[
-        SelfSigned,
-        Meta(
-            description="A root and an intermediate that the operator makes and keeps in Secrets of its own namespace.",
-            extra_json_schema=_SELF_SIGNED_RULES,
-        ),
-    ] = SelfSigned()
+    self_signed: (
+        Annotated[
+            SelfSigned,
+            Meta(
+                description="A root and an intermediate that the operator makes and keeps in Secrets of its own "
+                "namespace. That is what an authority is that says nothing else.",
+            ),
+        ]
+        | None
+    ) = None
+    secret_ref: (
+        Annotated[
+            LocalReference,
+            Meta(
+                description="A CA of your own in a Secret of the operator's namespace: `tls.crt` (the CA that signs, "
+                "then each one's issuer), `tls.key`, and `ca.crt` with its root and any further roots to trust. It is "
+                "read and never written. With the label `mintls.dev/authority: <name>` a change is taken up at once, "
+                "without it within a minute.",
+            ),
+        ]
+        | None
+    ) = None
     policy: Annotated[Policy, Meta(description="What leaves may be.", extra_json_schema=_POLICY_RULES)] = Policy()
     trust_bundle: Annotated[
         TrustBundle, Meta(description="Where the ConfigMap `mintls-trust-bundle` is, and what is in it.")
     ] = TrustBundle()
+
+    @property
+    def own_ca(self) -> SelfSigned:
+        """``selfSigned`` with its defaults; of no meaning where another source is named."""
+        return self.self_signed or SelfSigned()
 
 
 class AuthorityKey(KubeStruct, frozen=True, kw_only=True):
@@ -224,7 +254,8 @@ class CertificateAuthority(KubeStruct, frozen=True, kw_only=True):
 
     metadata: ObjectMeta
     spec: Annotated[
-        CertificateAuthoritySpec, Meta(description="Where certificates come from and what they may say.")
+        CertificateAuthoritySpec,
+        Meta(description="Where certificates come from and what they may say.", extra_json_schema=_SPEC_RULES),
     ] = CertificateAuthoritySpec()
     status: Annotated[CertificateAuthorityStatus, Meta(description="The keys of the authority.")] = msgspec.field(
         default_factory=CertificateAuthorityStatus
