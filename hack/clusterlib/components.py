@@ -153,6 +153,10 @@ def _apiserver_identity(plan: Plan) -> list[str]:
     return [
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
+        # What the next versions of Kubernetes bring to all, and this one to those who ask for it.
+        "--feature-gates=ClusterTrustBundle=true,ClusterTrustBundleProjection=true,PodCertificateRequest=true",
+        "--runtime-config=certificates.k8s.io/v1beta1/clustertrustbundles=true,"
+        "certificates.k8s.io/v1beta1/podcertificaterequests=true",
         "--allow-privileged=true",
         f"--client-ca-file={plan.certificate('ca')}",
         f"--service-account-issuer={ISSUER}",

@@ -74,4 +74,20 @@ def _rights(event: dict[str, Any]) -> set[Right]:
     what = event["objectRef"]
     resource = "/".join(filter(None, (what["resource"], what.get("subresource"))))
     here = Right(_account(event), what.get("apiGroup", ""), resource, event["verb"], what.get("namespace"))
-    return {here, here._replace(namespace=None)}
+    found = {here, here._replace(namespace=None)}
+    if event["verb"] == "patch" and event["responseStatus"]["code"] == http.client.CREATED:
+        # An apply that creates is asked for the right to create, too.
+        found.add(here._replace(verb="create", namespace=None))
+    # The API server asks for a right on the signer as well, and writes no line of its own about that.
+    signer = _SIGNERS.get((resource, event["verb"]))
+    if signer and event["responseStatus"]["code"] < http.client.BAD_REQUEST:
+        found.add(here._replace(resource="signers", verb=signer, namespace=None))
+    return found
+
+
+_SIGNERS = {
+    ("certificatesigningrequests/approval", "patch"): "approve",
+    ("certificatesigningrequests/status", "patch"): "sign",
+    ("clustertrustbundles", "create"): "attest",
+    ("clustertrustbundles", "patch"): "attest",
+}

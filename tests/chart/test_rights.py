@@ -15,6 +15,8 @@ import pytest
 
 from builders import rights
 from builders.helm import CHART, SYSTEM, Helm
+from builders.pki import authority, ec_key
+from builders.servicerequests import pod_certificate_request, signing_request
 from builders.world import REPOSITORY, free_port
 from clusterlib.cluster import Cluster
 
@@ -89,6 +91,25 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
         assert json.loads(call("/introspect", f"token={token}")) == {"active": False}
         until(lambda: not exists("-n", SYSTEM, "spentidentifier/long-ago"), "what has expired is swept")
 
+        # A pod's request for a certificate, and a service account's; the roots as a ClusterTrustBundle.
+        accounts = json.dumps({"spec": {"serviceAccounts": [{"name": "billing-app"}]}})
+        kubectl("-n", "shop", "patch", "oauthclient/billing", "--type=merge", "--patch", accounts)
+        kubectl("-n", "shop", "create", "-f", "-", stdin=json.dumps(pod_certificate_request(ec_key(), "pod")))
+        account = "--as=system:serviceaccount:shop:billing-app"
+        kubectl("create", "clusterrole", "csr", "--verb=create", "--resource=certificatesigningrequests")
+        kubectl("create", "clusterrolebinding", "csr", "--clusterrole=csr", "--serviceaccount=shop:billing-app")
+        kubectl("create", account, "-f", "-", stdin=json.dumps(signing_request(ec_key(), "account")))
+        pod = ("-n", "shop", "get", "podcertificaterequest/pod", "-o", "jsonpath={.status.certificateChain}")
+        until(lambda: kubectl(*pod), "the pod's certificate")
+        until(
+            lambda: kubectl("get", "csr/account", "-o", "jsonpath={.status.certificate}"), "the account's certificate"
+        )
+        until(lambda: exists("clustertrustbundle/mintls.dev:client:roots"), "the roots")
+        wrong = json.dumps({"spec": {"trustBundle": OTHER_ROOT}})
+        kubectl("patch", "clustertrustbundle/mintls.dev:client:roots", "--type=merge", "--patch", wrong)
+        shown = ("get", "clustertrustbundle/mintls.dev:client:roots", "-o", "jsonpath={.spec.trustBundle}")
+        until(lambda: kubectl(*shown) != OTHER_ROOT, "the roots are put right")
+
         # A pod that had read the credential of before is restarted.
         kubectl("-n", "shop", "annotate", "clientcertificate/billing", "mintls.dev/restart-pods=true")
         kubectl("apply", "-f", "-", stdin=json.dumps(READER))
@@ -108,10 +129,9 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
         intermediate = ("-n", SYSTEM, "get", "secret/mintls-authority-default-intermediate", "-o", "yaml")
         until(lambda: "ZGFtYWdlZA==" not in kubectl(*intermediate), "the intermediate is replaced")
         # A next root is made, and taken away again.
-        authority = ("certificateauthority/default",)
-        kubectl("annotate", *authority, "mintls.dev/rotate-root-requested-at=now")
+        kubectl("annotate", "certificateauthority/default", "mintls.dev/rotate-root-requested-at=now")
         until(lambda: exists("-n", SYSTEM, "secret/mintls-authority-default-root-next"), "the next root is made")
-        kubectl("annotate", *authority, "mintls.dev/hold-root-rotation=true")
+        kubectl("annotate", "certificateauthority/default", "mintls.dev/hold-root-rotation=true")
         until(lambda: not exists("-n", SYSTEM, "secret/mintls-authority-default-root-next"), "the next root goes")
         bundle = ("-n", "reader", "configmap/mintls-trust-bundle")
         select = {"spec": {"trustBundle": {"namespaceSelector": {"matchLabels": {"trust": "mintls"}}}}}
@@ -139,6 +159,7 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
     assert rights.missing(released) == set(), "asked for, and not given"
 
 
+OTHER_ROOT = authority("other").bundle
 READER = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",

@@ -99,6 +99,24 @@ CLIENTS = (
         'spec.authorities[1]: Duplicate value: {"name":"a"}',
         authorities=[{"name": "a"}, {"name": "a"}],
     ),
+    client("service accounts", serviceAccounts=[{"name": "a"}, {"name": "b"}]),
+    client(
+        "a service account twice",
+        'spec.serviceAccounts[1]: Duplicate value: {"name":"a"}',
+        serviceAccounts=[{"name": "a"}, {"name": "a"}],
+    ),
+    client(
+        "too many service accounts",
+        "spec.serviceAccounts: Too many: 17: must have at most 16 items",
+        UNCHECKED,
+        serviceAccounts=[{"name": f"a{index}"} for index in range(17)],
+    ),
+    client(
+        "a service account without a name",
+        "spec.serviceAccounts[0].name: Required value",
+        UNCHECKED,
+        serviceAccounts=[{}],
+    ),
     client(
         "too many authorities",
         "spec.authorities: Too many: 9: must have at most 8 items",

@@ -51,20 +51,20 @@ NAME_FIELDS = (
     ("ClientCertificate", "clientRef.name", "spec.clientRef.name"),
     ("ClientCertificate", "authorityRef.name", "spec.authorityRef.name"),
     ("OAuthClient", "authorities", "spec.authorities[0].name"),
+    ("OAuthClient", "serviceAccounts", "spec.serviceAccounts[0].name"),
     ("CertificateAuthority", "secretRef.name", "spec.secretRef.name"),
 )
+
+
+LISTS = ("authorities", "serviceAccounts")
 
 
 def name_samples() -> list[Sample]:
     made = []
     for kind, path, error_path in NAME_FIELDS:
         for value in ("", "Billing", "a_b", "-a", "a-", "a..b", "ns/name", "ü"):
-            spec = REQUIRED.get(kind, {}) | (
-                {"authorities": [{"name": value}]} if path == "authorities" else nested(path, value)
-            )
+            spec = REQUIRED.get(kind, {}) | ({path: [{"name": value}]} if path in LISTS else nested(path, value))
             made.append(Sample(f"{path} {value!r}", kind, spec, (refused(error_path, value, OBJECT_NAME),)))
-        long = REQUIRED.get(kind, {}) | (
-            {"authorities": [{"name": "a" * 254}]} if path == "authorities" else nested(path, "a" * 254)
-        )
+        long = REQUIRED.get(kind, {}) | ({path: [{"name": "a" * 254}]} if path in LISTS else nested(path, "a" * 254))
         made.append(Sample(f"{path} too long", kind, long, (too_long(error_path, 253), UNCHECKED)))
     return made

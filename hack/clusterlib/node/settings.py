@@ -111,6 +111,11 @@ def kubelet(plan: Plan) -> str:
             "volumePluginDir": str(folder(plan) / "volume-plugins"),
             # A Secret that was renewed is in its pods within seconds instead of a minute.
             "syncFrequency": "5s",
+            "featureGates": {
+                "ClusterTrustBundle": True,
+                "ClusterTrustBundleProjection": True,
+                "PodCertificateRequest": True,
+            },
             "registerNode": True,
         }
     )

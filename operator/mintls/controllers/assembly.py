@@ -8,6 +8,7 @@ from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthCl
 from mintls.controllers.authorities import AuthorityController
 from mintls.controllers.certificates import CertificateController, CertificateIndex
 from mintls.controllers.clients import ClientController
+from mintls.controllers.clustertrustbundle import ClusterTrustBundleController
 from mintls.controllers.issuers import Endpoints, EndpointSlices, IssuerReplicas, StaticEndpoints
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key, Kind
@@ -19,6 +20,11 @@ from mintls.controllers.rootreach import RootReach
 from mintls.controllers.scheduler import Clock
 from mintls.controllers.secretviews import SecretViews, view_of
 from mintls.controllers.servercertificate import ServerCertificateController
+from mintls.controllers.servicerequests import (
+    PodCertificateController,
+    ServiceRequestController,
+    SigningRequestController,
+)
 from mintls.controllers.settings import OperatorSettings
 from mintls.controllers.signingkeys import SigningKeysController
 from mintls.controllers.suppliedauthorities import SuppliedAuthorities
@@ -28,11 +34,20 @@ from mintls.controllers.writer import Writer
 from mintls.kube.client import ApiClient
 from mintls.kube.events import EventRecorder
 from mintls.kube.informer import Informer
-from mintls.kube.paths import CONFIGMAPS, ENDPOINT_SLICES, NAMESPACES, SECRETS
+from mintls.kube.paths import (
+    CERTIFICATE_SIGNING_REQUESTS,
+    CLUSTER_TRUST_BUNDLES,
+    CONFIGMAPS,
+    ENDPOINT_SLICES,
+    NAMESPACES,
+    POD_CERTIFICATE_REQUESTS,
+    SECRETS,
+)
 from mintls.reconcile.certificateauthority import AUTHORITY
 from mintls.reconcile.clienttable import ClientTable
 from mintls.reconcile.conditions import holds
 from mintls.reconcile.credential import MANAGED_BY, SecretView
+from mintls.reconcile.servicerequest import SIGNER
 from mintls.reconcile.trustbundle import Found
 
 _LABEL = f"{MANAGED_BY[0]}={MANAGED_BY[1]}"
@@ -49,6 +64,7 @@ class Assembly:
         authorities: Store of CertificateAuthorities.
         informers: Watches that are not kopf's: Secrets by their metadata, trust bundles, namespaces by their labels,
             EndpointSlices.
+        optional: Further ones, of kinds that not every Kubernetes serves.
         replicas: The issuer's replicas.
     """
 
@@ -91,6 +107,30 @@ class Assembly:
         slices = self._slices()
         watched = (self._secret_informer(), self._supplied_informer(), bundles, namespaces)
         self.informers: tuple[Informer[Any], ...] = (*watched, *((slices,) if slices else ()))
+        self._pod_certificate_requests: Informer[dict[str, Any]] = Informer(
+            api,
+            POD_CERTIFICATE_REQUESTS,
+            field_selector=f"spec.signerName={SIGNER}",
+            on_change=self.triggers.pod_certificate_request_changed,
+        )
+        self._signing_requests: Informer[dict[str, Any]] = Informer(
+            api,
+            CERTIFICATE_SIGNING_REQUESTS,
+            field_selector=f"spec.signerName={SIGNER}",
+            on_change=self.triggers.signing_request_changed,
+        )
+        self._cluster_bundles: Informer[str] = Informer(
+            api,
+            CLUSTER_TRUST_BUNDLES,
+            field_selector=f"spec.signerName={SIGNER}",
+            decode=lambda item: str(item["spec"]["trustBundle"]),
+            on_change=self.triggers.cluster_bundle_changed,
+        )
+        self.optional: tuple[Informer[Any], ...] = (
+            self._pod_certificate_requests,
+            self._signing_requests,
+            self._cluster_bundles,
+        )
         self.replicas = IssuerReplicas(self._endpoints(slices), settings.installation.mtls_url)
         self._bundles = self._bundle_controller(bundles, namespaces)
 
@@ -100,6 +140,13 @@ class Assembly:
             Kind.AUTHORITY: self._authority_controller().reconcile,
             Kind.CLIENT: self._client_controller().reconcile,
             Kind.CERTIFICATE: self._certificate_controller().reconcile,
+            Kind.CLUSTER_TRUST_BUNDLE: ClusterTrustBundleController(
+                writer=self._writer, bundles=self._cluster_bundles.store, keyring=self._keyring
+            ).reconcile,
+            Kind.POD_CERTIFICATE_REQUEST: self._requests(
+                PodCertificateController, self._pod_certificate_requests
+            ).reconcile,
+            Kind.SIGNING_REQUEST: self._requests(SigningRequestController, self._signing_requests).reconcile,
             Kind.POD_RESTART: self._pod_restart_controller().reconcile,
             Kind.TRUST_BUNDLE: self._bundles.reconcile,
             Kind.SIGNING_KEYS: self._signing_keys_controller().reconcile,
@@ -213,6 +260,19 @@ class Assembly:
             installation=self._settings.installation,
             issuer_authority=self._settings.authority,
             on_written=self.triggers.credential_written,
+            clock=self._clock,
+        )
+
+    def _requests(
+        self, controller: type[ServiceRequestController], informer: Informer[dict[str, Any]]
+    ) -> ServiceRequestController:
+        return controller(
+            writer=self._writer,
+            recorder=self._recorder,
+            requests=informer.store,
+            clients=self._table,
+            keyring=self._keyring,
+            installation=self._settings.installation,
             clock=self._clock,
         )
 

@@ -20,12 +20,14 @@ from mintls.controllers.reporting import RESOURCES
 from mintls.controllers.scheduler import Clock, Scheduler
 from mintls.controllers.settings import OperatorSettings
 from mintls.controllers.tasks import any_of, running, unless
-from mintls.controllers.triggers import SERVER_CERTIFICATE, SIGNING_KEYS
+from mintls.controllers.triggers import CLUSTER_TRUST_BUNDLE, SERVER_CERTIFICATE, SIGNING_KEYS
 from mintls.controllers.writer import NotLeadingError, Writer
 from mintls.core.schedule import backoff
 from mintls.kube.client import ApiClient
 from mintls.kube.errors import ApiError
+from mintls.kube.informer import Informer
 from mintls.kube.lease import Lease
+from mintls.kube.paths import CLUSTER_TRUST_BUNDLES
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +89,9 @@ class Operator:
                 return await stack.enter_async_context(running(coroutine, name))
 
             tasks = [await start(informer.run(), informer.resource.plural) for informer in self._parts.informers]
-            if not await unless(stop, self._catch_up()):
+            served = await self._served()
+            tasks += [await start(informer.run(), informer.resource.plural) for informer in served]
+            if not await unless(stop, self._catch_up(served)):
                 return
             tasks.append(await start(self._scheduler.run(), "scheduler"))
             tasks.append(await start(self._sweep_now_and_then(), "sweep"))
@@ -101,19 +105,35 @@ class Operator:
 
     # --- know everything before anything is decided ---
 
-    async def _catch_up(self) -> None:
+    async def _served(self) -> tuple[Informer[Any], ...]:
+        """The watches of kinds that this Kubernetes serves; others would be asked for in vain for ever."""
+        known: set[str] = set()
+        for root in dict.fromkeys(one.resource.root for one in self._parts.optional):
+            try:
+                answer = await self._api.get(root)
+            except ApiError as error:
+                logger.info("%s is not served: %s", root, error.message)
+                continue
+            known |= {f"{root}/{kind['name']}" for kind in answer.get("resources", ())}
+        served = tuple(one for one in self._parts.optional if one.resource.collection() in known)
+        self._parts.triggers.cluster_bundles = any(one.resource is CLUSTER_TRUST_BUNDLES for one in served)
+        return served
+
+    async def _catch_up(self, served: tuple[Informer[Any], ...]) -> None:
         """List everything, so that a restart writes nothing that is not needed."""
         for store in self._stores():
             await self._until_done(partial(self._sweep, store), store.type.__name__)
         if self._settings.create_authority:
             await self._until_done(self._create_authority, "first authority")
-        for informer in self._parts.informers:
+        for informer in (*self._parts.informers, *served):
             await informer.synced()
         for authority in self._parts.authorities:
             await self._look(Key(Kind.AUTHORITY, "", authority.metadata.name))
         await self._look(SIGNING_KEYS)
         await self._look(SERVER_CERTIFICATE)
         self._parts.triggers.all_bundles()
+        if self._parts.triggers.cluster_bundles:
+            self._parts.queue.add(CLUSTER_TRUST_BUNDLE, Lane.URGENT)
         self._parts.triggers.caught_up = True
         counts = [f"{len(store)} {store.type.KIND.plural}" for store in self._stores()]
         logger.info("leading: %s", ", ".join(counts))

@@ -1,6 +1,7 @@
 """Which objects have to be looked at when one changes."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthClient
 from mintls.api.v1alpha1.clientcertificate import RESTART_PODS
@@ -17,6 +18,7 @@ from mintls.reconcile.clienttable import ClientTable
 from mintls.reconcile.credential import SecretView
 from mintls.reconcile.trustbundle import Found
 
+CLUSTER_TRUST_BUNDLE = Key(Kind.CLUSTER_TRUST_BUNDLE)
 SIGNING_KEYS = Key(Kind.SIGNING_KEYS)
 SERVER_CERTIFICATE = Key(Kind.SERVER_CERTIFICATE)
 
@@ -27,6 +29,7 @@ class Triggers:
     Attributes:
         caught_up: Whether everything was listed once. Before that nobody waits for one object in particular, so all
             go into the slow lane.
+        cluster_bundles: Whether the API serves ClusterTrustBundles.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Triggers:
             authority: The authority of the issuer's own certificate.
         """
         self.caught_up = False
+        self.cluster_bundles = False
         self._queue = queue
         self._clients = clients
         self._certificates = certificates
@@ -100,6 +104,8 @@ class Triggers:
         self._add(Kind.CERTIFICATE, certificates.of_all_authorities() if every else certificates.of_authority(name))
         self._add(Kind.CLIENT, self._clients.of_authority(name))
         self.all_bundles()
+        if self.cluster_bundles:
+            self._queue.add(CLUSTER_TRUST_BUNDLE, self._lane())
         if every:
             self._queue.add(SERVER_CERTIFICATE, self._lane())
 
@@ -126,6 +132,18 @@ class Triggers:
         for view in (change.old, change.new):
             if view is not None:
                 self._queue.add(Key(Kind.AUTHORITY, "", view.labels[AUTHORITY]), self._lane())
+
+    def pod_certificate_request_changed(self, change: Change[dict[str, Any]]) -> None:
+        """A pod waits for a certificate."""
+        self._queue.add(Key(Kind.POD_CERTIFICATE_REQUEST, *change.key), self._lane())
+
+    def signing_request_changed(self, change: Change[dict[str, Any]]) -> None:
+        """Somebody asks for a certificate."""
+        self._queue.add(Key(Kind.SIGNING_REQUEST, *change.key), self._lane())
+
+    def cluster_bundle_changed(self, _change: Change[str]) -> None:
+        """A ClusterTrustBundle of our signer is other than before."""
+        self._queue.add(CLUSTER_TRUST_BUNDLE, self._lane())
 
     def bundle_changed(self, change: Change[Found]) -> None:
         """A ConfigMap with our label: the bundle of its namespace."""

@@ -38,6 +38,7 @@ class ClientTable:
         self._problems: dict[ObjectKey, Violation] = {}
         self._authorities: dict[ObjectKey, tuple[str, ...]] = {}
         self._by_authority: defaultdict[str, set[ObjectKey]] = defaultdict(set)
+        self._accounts: dict[ObjectKey, frozenset[str]] = {}
 
     def changed(self, key: ObjectKey, new: OAuthClient | None) -> frozenset[ObjectKey]:
         """Follow one object.
@@ -51,6 +52,8 @@ class ClientTable:
         for reference in new.spec.authorities:
             self._by_authority[reference.name].add(key)
         self._authorities[key] = tuple(reference.name for reference in new.spec.authorities)
+        if new.spec.service_accounts:
+            self._accounts[key] = frozenset(account.name for account in new.spec.service_accounts)
         try:
             return self._claims.put(admit(new, self._installation))
         except RegistrationRefused as refused:
@@ -60,6 +63,7 @@ class ClientTable:
 
     def _forget(self, key: ObjectKey) -> None:
         self._problems.pop(key, None)
+        self._accounts.pop(key, None)
         for name in self._authorities.pop(key, ()):
             self._by_authority[name].discard(key)
 
@@ -70,6 +74,10 @@ class ClientTable:
         if problem or registration is None:
             return Standing(problem=problem)
         return Standing(registration, None, self._claims.contest(key))
+
+    def of_service_account(self, namespace: str, account: str) -> frozenset[str]:
+        """Names of the clients of a namespace whose certificates a service account may have."""
+        return frozenset(name for (where, name), own in self._accounts.items() if where == namespace and account in own)
 
     def of_authority(self, name: str) -> frozenset[ObjectKey]:
         """Clients that an authority may vouch for."""

@@ -14,6 +14,7 @@ from mintls.api.v1alpha1.meta import (
     Conditions,
     Kind,
     KubeStruct,
+    LocalReference,
     ObjectMeta,
     ObservedGeneration,
     PrinterColumn,
@@ -252,6 +253,16 @@ class OAuthClientSpec(KubeStruct, frozen=True, kw_only=True):
             extra_json_schema=LIST_MAP_BY_NAME,
         ),
     ] = (AuthorityReference(),)
+    service_accounts: Annotated[
+        tuple[LocalReference, ...],
+        Meta(
+            description="Service accounts of the namespace that may have certificates of the client from Kubernetes "
+            "itself, for signer `mintls.dev/client`: their pods by a projected volume (`podCertificate`), they "
+            "themselves by a CertificateSigningRequest. Then no ClientCertificate and no Secret is needed.",
+            max_length=16,
+            extra_json_schema=LIST_MAP_BY_NAME,
+        ),
+    ] = ()
     certificates: Annotated[
         tuple[PEMCertificate, ...],
         Meta(
