@@ -29,6 +29,18 @@ AUTHORITIES = (
     ),
     authority("parts left empty", selfSigned={"root": {}, "intermediate": {}, "privateKey": {}}, policy={}),
     authority("the longest duration", selfSigned={"root": {"duration": "999999h9999999m999999999s"}}),
+    authority("algorithms of keys", policy={"keyAlgorithms": ["ECDSA", "Ed25519"]}),
+    authority(
+        "an algorithm of keys twice",
+        'spec.policy.keyAlgorithms[1]: Duplicate value: "RSA"',
+        policy={"keyAlgorithms": ["RSA", "RSA"]},
+    ),
+    authority(
+        "another algorithm of keys",
+        unsupported("spec.policy.keyAlgorithms[0]", "DSA", "ECDSA", "Ed25519", "RSA"),
+        UNCHECKED,
+        policy={"keyAlgorithms": ["DSA"]},
+    ),
     authority("a CA of one's own", secretRef={"name": "corporate-ca"}),
     authority(
         "two sources",

@@ -3,6 +3,7 @@
 The words are literal: they are not taken from the types, so that a change of them has to show here.
 """
 
+from crds.allowed_samples import ALLOWED_SAMPLES
 from crds.authority_samples import AUTHORITIES
 from crds.certificate_samples import CERTIFICATES
 from crds.client_samples import CLIENTS
@@ -19,6 +20,7 @@ SAMPLES = (
     *SELF_SIGNED,
     *CERTIFICATES,
     *AUTHORITIES,
+    *ALLOWED_SAMPLES,
     *TRUST_BUNDLES,
     *SPENT,
     *UPDATES,

@@ -4,25 +4,63 @@ from typing import Any
 
 from crds.sample import UNCHECKED, Sample, authority, refused, too_long, unsupported
 
-SELECTOR = "spec.trustBundle.namespaceSelector"
+SELECTORS = ("trustBundle", "allowedNames")
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 
 
-def selecting(title: str, *errors: str, **selector: Any) -> Sample:
-    return authority(title, *errors, trustBundle={"namespaceSelector": selector})
+def selecting(place: str, title: str, *errors: str, **selector: Any) -> Sample:
+    holder = {"namespaceSelector": selector}
+    spec = {"trustBundle": holder} if place == "trustBundle" else {"policy": {"allowedNames": [holder]}}
+    return authority(f"{title} in {place}", *errors, **spec)
+
+
+def selector_samples(place: str) -> tuple[Sample, ...]:
+    path = "spec.trustBundle" if place == "trustBundle" else "spec.policy.allowedNames[0]"
+    selector = f"{path}.namespaceSelector"
+    return (
+        *(
+            selecting(
+                place,
+                f"a selector with {operator} {values}",
+                f"{selector}.matchExpressions[0].values: Invalid value: values must be given with "
+                "the operators In and NotIn, and left out with Exists and DoesNotExist",
+                matchExpressions=[{"key": "a", "operator": operator} | values],
+            )
+            for operator, values in (("In", {}), ("NotIn", {"values": []}), ("Exists", {"values": ["b"]}))
+        ),
+        selecting(
+            place,
+            "too many conditions",
+            f"{selector}.matchExpressions: Too many: 17: must have at most 16 items",
+            UNCHECKED,
+            matchExpressions=[{"key": "a", "operator": "Exists"}] * 17,
+        ),
+        selecting(
+            place,
+            "a condition without a key",
+            f"{selector}.matchExpressions[0].key: Required value",
+            UNCHECKED,
+            matchExpressions=[{"operator": "Exists"}],
+        ),
+        selecting(
+            place,
+            "a condition without an operator",
+            f"{selector}.matchExpressions[0].operator: Required value",
+            UNCHECKED,
+            matchExpressions=[{"key": "a"}],
+        ),
+        selecting(
+            place,
+            "another operator",
+            unsupported(f"{selector}.matchExpressions[0].operator", "Gt", "DoesNotExist", "Exists", "In", "NotIn"),
+            UNCHECKED,
+            matchExpressions=[{"key": "a", "operator": "Gt"}],
+        ),
+    )
 
 
 TRUST_BUNDLES = (
     authority("a bundle everywhere", trustBundle={"namespaceSelector": {}}),
-    *(
-        authority(
-            f"a selector with {operator} {values}",
-            "spec.trustBundle.namespaceSelector.matchExpressions[0].values: Invalid value: values must be given with "
-            "the operators In and NotIn, and left out with Exists and DoesNotExist",
-            trustBundle={"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": operator} | values]}},
-        )
-        for operator, values in (("In", {}), ("NotIn", {"values": []}), ("Exists", {"values": ["b"]}))
-    ),
     authority(
         "a further CA that is no certificate",
         refused(
@@ -56,28 +94,5 @@ TRUST_BUNDLES = (
         'spec.trustBundle.keystores[1]: Duplicate value: "JKS"',
         trustBundle={"keystores": ["JKS", "JKS"]},
     ),
-    selecting(
-        "too many conditions",
-        f"{SELECTOR}.matchExpressions: Too many: 17: must have at most 16 items",
-        UNCHECKED,
-        matchExpressions=[{"key": "a", "operator": "Exists"}] * 17,
-    ),
-    selecting(
-        "a condition without a key",
-        f"{SELECTOR}.matchExpressions[0].key: Required value",
-        UNCHECKED,
-        matchExpressions=[{"operator": "Exists"}],
-    ),
-    selecting(
-        "a condition without an operator",
-        f"{SELECTOR}.matchExpressions[0].operator: Required value",
-        UNCHECKED,
-        matchExpressions=[{"key": "a"}],
-    ),
-    selecting(
-        "another operator",
-        unsupported(f"{SELECTOR}.matchExpressions[0].operator", "Gt", "DoesNotExist", "Exists", "In", "NotIn"),
-        UNCHECKED,
-        matchExpressions=[{"key": "a", "operator": "Gt"}],
-    ),
+    *(sample for place in SELECTORS for sample in selector_samples(place)),
 )

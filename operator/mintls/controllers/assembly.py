@@ -104,6 +104,7 @@ class Assembly:
         namespaces: Informer[Mapping[str, str]] = Informer(
             api, NAMESPACES, metadata_only=True, decode=labels_of, on_change=self.triggers.namespace_changed
         )
+        self._namespaces = namespaces
         slices = self._slices()
         watched = (self._secret_informer(), self._supplied_informer(), bundles, namespaces)
         self.informers: tuple[Informer[Any], ...] = (*watched, *((slices,) if slices else ()))
@@ -259,6 +260,7 @@ class Assembly:
             index=self._index,
             installation=self._settings.installation,
             issuer_authority=self._settings.authority,
+            labels=self._namespaces.store,
             on_written=self.triggers.credential_written,
             clock=self._clock,
         )

@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -85,6 +85,10 @@ class CertificateIndex:
         """All of them."""
         return frozenset().union(*self._by_authority.values())
 
+    def of_namespace(self, namespace: str) -> frozenset[ObjectKey]:
+        """Those of a namespace."""
+        return frozenset(key for key in self.of_all_authorities() if key[0] == namespace)
+
     def of_secret(self, secret: ObjectKey) -> frozenset[ObjectKey]:
         """Those that write to a Secret."""
         return frozenset(self._by_secret.get(secret, ()))
@@ -113,13 +117,15 @@ class CertificateController:
         index: CertificateIndex,
         installation: Installation,
         issuer_authority: str,
+        labels: Mapping[tuple[str, str], Mapping[str, str]],
         on_written: Callable[[ClientCertificate], None],
         clock: Clock,
     ) -> None:
         """Prepare; the arguments are the parts that it gathers from and writes through.
 
         ``issuer_authority`` names the authority of the issuer's own certificate: every client has to trust it.
-        ``on_written`` is told of each ClientCertificate whose Secret was written.
+        ``labels`` has those of each namespace, by "" and its name. ``on_written`` is told of each ClientCertificate
+        whose Secret was written.
         """
         self._api = api
         self._writer = writer
@@ -132,6 +138,7 @@ class CertificateController:
         self._index = index
         self._installation = installation
         self._issuer_authority = issuer_authority
+        self._labels = labels
         self._on_written = on_written
         self._clock = clock
         self._whole: dict[ObjectKey, str] = {}
@@ -197,6 +204,7 @@ class CertificateController:
             contents=None,
             installation=self._installation,
             now=self._clock(),
+            namespace_labels=self._labels.get(("", certificate.metadata.namespace), {}),
         )
 
     def _authority(self, name: str) -> AuthorityView | None:

@@ -151,6 +151,8 @@ def _with_spec(view: AuthorityView, authority: CertificateAuthority) -> Authorit
     return replace(
         view,
         distribution=distribution_of(authority),
+        allowed_names=policy.allowed_names,
+        key_algorithms=policy.key_algorithms,
         min_duration=parse_duration(policy.min_duration),
         max_duration=parse_duration(policy.max_duration),
         backdate=parse_duration(policy.backdate),

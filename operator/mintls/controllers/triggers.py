@@ -153,6 +153,9 @@ class Triggers:
         """A namespace is new or has other labels: its bundle. With one that is gone everything in it is gone."""
         if change.new is not None and change.new != change.old:
             self._queue.add(Key(Kind.TRUST_BUNDLE, change.key[1]), self._lane())
+        if change.new is not None and change.old is not None and change.new != change.old:
+            # Which names it may have depends on its labels.
+            self._add(Kind.CERTIFICATE, self._certificates.of_namespace(change.key[1]))
 
     def all_bundles(self) -> None:
         """Every trust bundle."""

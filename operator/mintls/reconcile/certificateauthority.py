@@ -24,6 +24,7 @@ from mintls.core.pki.keys import KeySpec
 from mintls.core.schedule import backoff
 from mintls.reconcile import conditions as conds
 from mintls.reconcile import rootrotation
+from mintls.reconcile.allowednames import unreadable
 from mintls.reconcile.announcement import Announcement
 from mintls.reconcile.credential import COMPONENT, Contents, SecretView, Violation
 from mintls.reconcile.distribution import distribution_of
@@ -249,6 +250,8 @@ def _spec_unfit(authority: CertificateAuthority) -> str:
         return f"a duration in the spec cannot be read: {invalid}"
     except InvalidCertificate as invalid:
         return str(invalid)
+    if names := unreadable(authority.spec.policy.allowed_names):
+        return names
     unfit = _key_unfit(authority.spec.own_ca.private_key)
     return f"spec.selfSigned.{unfit}" if unfit else ""
 

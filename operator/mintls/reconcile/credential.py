@@ -13,6 +13,7 @@ import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
+from mintls.api.v1alpha1.certificateauthority import AllowedNames
 from mintls.core.pki.certificate import CertificateFacts
 from mintls.core.pki.credential import Credential, check_credential
 from mintls.core.pki.errors import CredentialBroken
@@ -74,6 +75,8 @@ class AuthorityView:
         max_duration: The longest leaf.
         backdate: How far a leaf's start lies in the past.
         distribution: Where its part of the trust bundles goes.
+        allowed_names: Which further names which namespaces may have.
+        key_algorithms: Algorithms of keys that it signs for; empty for all.
         also_trusted: Further roots that are trusted.
         next_root: The root that will sign; trusted already.
         retiring: The root that signed before; trusted still.
@@ -89,6 +92,8 @@ class AuthorityView:
     max_duration: timedelta = timedelta(days=7)
     backdate: timedelta = timedelta(minutes=1)
     distribution: Distribution = field(default_factory=Distribution)
+    allowed_names: tuple[AllowedNames, ...] = ()
+    key_algorithms: tuple[str, ...] = ()
     also_trusted: tuple[x509.Certificate, ...] = ()
     next_root: x509.Certificate | None = None
     retiring: Retiring | None = None

@@ -32,8 +32,8 @@ def foreign_identity(registration: Registration, installation: Installation) -> 
 
 
 def _foreign_spiffe_id(uri: str, namespace: str, name: str, installation: Installation) -> str | None:
-    trust_domain, found = installation.trust_domain.lower(), _TRUST_DOMAIN.match(uri)
-    if found is None or found[1].rstrip(".") != trust_domain:
+    trust_domain = installation.trust_domain.lower()
+    if not in_trust_domain(uri, installation):
         return None
     own = f"spiffe://{trust_domain}/ns/{namespace}/client/{name}"
     if uri == own:
@@ -66,27 +66,14 @@ def is_own_service_name(name: str, namespace: str, cluster_domain: str) -> bool:
     return lowered.endswith((f".{namespace}.svc", f".{namespace}.svc.{cluster_domain.lower()}"))
 
 
-def foreign_dns_name(names: tuple[str, ...], namespace: str, installation: Installation) -> str | None:
-    """Why a ClientCertificate may not have its ``dnsNames``; ``None`` if it may."""
-    foreign = [name for name in names if not is_own_service_name(name, namespace, installation.cluster_domain)]
-    if foreign:
-        return (
-            f"dnsNames {', '.join(foreign)}: only names of Services of namespace {namespace} are allowed, "
-            f"such as <service>.{namespace}.svc"
-        )
-    return next((problem for name in names if (problem := _not_a_host_name(name))), None)
-
-
-def _not_a_host_name(name: str) -> str | None:
-    try:
-        normalize(SubjectName(SubjectKind.SAN_DNS, name))
-    except InvalidName as invalid:
-        return f"dnsNames {name!r} cannot be used: {invalid}"
-    return None
+def in_trust_domain(uri: str, installation: Installation) -> bool:
+    """Whether a URI is, or may be taken for, a SPIFFE ID of the installation's trust domain."""
+    found = _TRUST_DOMAIN.match(uri)
+    return found is not None and found[1].rstrip(".").lower() == installation.trust_domain.lower()
 
 
 def leaf_names(
-    registration: Registration, dns_names: tuple[str, ...], installation: Installation
+    registration: Registration, further: tuple[SubjectName, ...], installation: Installation
 ) -> tuple[SubjectName | None, tuple[SubjectName, ...]]:
     """Subject and alternative names of a client's leaf.
 
@@ -99,12 +86,11 @@ def leaf_names(
         f"spiffe://{installation.trust_domain}/ns/{registration.namespace}/client/{registration.name}",
     )
     stated = registration.subject
-    services = tuple(SubjectName(SubjectKind.SAN_DNS, name) for name in dns_names)
     if stated is None:
-        return None, _distinct((own, *services))
+        return None, _distinct((own, *further))
     if stated.kind == SubjectKind.SUBJECT_DN:
-        return stated, _distinct((own, *services))
-    return None, _distinct((stated, own, *services))
+        return stated, _distinct((own, *further))
+    return None, _distinct((stated, own, *further))
 
 
 def _distinct(names: tuple[SubjectName, ...]) -> tuple[SubjectName, ...]:

@@ -77,6 +77,8 @@ class Reason(StrEnum):
     """The Secret exists and was made by somebody else."""
     SECRET_CLAIMED = "SecretClaimed"
     """An earlier ClientCertificate writes to the same Secret."""
+    KEY_NOT_ALLOWED = "KeyNotAllowed"
+    """The key is of an algorithm that the authority does not sign for."""
     NAME_NOT_ALLOWED = "NameNotAllowed"
     """A name in the spec is outside of what the namespace may have."""
     DURATION_NOT_ALLOWED = "DurationNotAllowed"

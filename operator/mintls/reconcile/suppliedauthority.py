@@ -31,6 +31,7 @@ from mintls.core.pki.errors import CredentialBroken, SigningRefused
 from mintls.core.pki.keys import load_private_key
 from mintls.core.pki.signing import CertificateAuthorityKey
 from mintls.reconcile import conditions as conds
+from mintls.reconcile.allowednames import unreadable
 from mintls.reconcile.announcement import Announcement
 from mintls.reconcile.credential import Contents, Violation, bundle_digest
 from mintls.reconcile.reasons import Reason
@@ -117,6 +118,8 @@ class Conclusion:
 
 def decide(seen: Observed) -> Decision:
     """Whether the Secret holds a CA that can sign, or what is wrong with it."""
+    if names := unreadable(seen.authority.spec.policy.allowed_names):
+        return Violation(Reason.INVALID_SPEC, names)
     if seen.contents is None:
         return Violation(
             Reason.SECRET_MISSING,

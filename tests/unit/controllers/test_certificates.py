@@ -69,6 +69,7 @@ class World:
             index=self.index,
             installation=INSTALLATION,
             issuer_authority="default",
+            labels={},
             on_written=lambda _certificate: None,
             clock=self.clock,
         )

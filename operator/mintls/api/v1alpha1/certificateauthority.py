@@ -21,10 +21,14 @@ from mintls.api.v1alpha1.meta import (
     Time,
 )
 from mintls.api.v1alpha1.rules import (
+    DNS_PATTERN,
+    EMAIL_PATTERN,
+    IP_PATTERN,
     LIST_ATOMIC,
     LIST_MAP_BY_FINGERPRINT,
     LIST_SET,
     PEM_CERTIFICATE,
+    URI_PATTERN,
     Rule,
     cel,
     duration_from,
@@ -91,6 +95,44 @@ class SelfSigned(KubeStruct, frozen=True, kw_only=True):
     ] = PrivateKey()
 
 
+class AllowedNames(KubeStruct, frozen=True, kw_only=True):
+    """Names that certificates of some namespaces may carry beside the client's identity and their own Services."""
+
+    namespace_selector: (
+        Annotated[LabelSelector, Meta(description="Which namespaces, by their labels. Left out, or `{}`: all of them.")]
+        | None
+    ) = None
+    dns_names: Annotated[
+        tuple[Annotated[str, Meta(max_length=253, extra_json_schema=cel(DNS_PATTERN))], ...],
+        Meta(
+            description="DNS names; `*.example.com` stands for all names below `example.com`. Never names of the "
+            "cluster's own DNS.",
+            max_length=16,
+            extra_json_schema=LIST_SET,
+        ),
+    ] = ()
+    uris: Annotated[
+        tuple[Annotated[str, Meta(max_length=512, extra_json_schema=cel(URI_PATTERN))], ...],
+        Meta(
+            description="URIs; a `*` at the end stands for whatever follows. Never SPIFFE IDs of this installation.",
+            max_length=16,
+            extra_json_schema=LIST_SET,
+        ),
+    ] = ()
+    email_addresses: Annotated[
+        tuple[Annotated[str, Meta(max_length=320, extra_json_schema=cel(EMAIL_PATTERN))], ...],
+        Meta(
+            description="E-mail addresses; `*@example.com` stands for all of `example.com`.",
+            max_length=16,
+            extra_json_schema=LIST_SET,
+        ),
+    ] = ()
+    ip_addresses: Annotated[
+        tuple[Annotated[str, Meta(max_length=43, extra_json_schema=cel(IP_PATTERN))], ...],
+        Meta(description="IP addresses and networks, such as `10.0.0.0/8`.", max_length=16, extra_json_schema=LIST_SET),
+    ] = ()
+
+
 class Policy(KubeStruct, frozen=True, kw_only=True):
     """What leaves may be."""
 
@@ -102,6 +144,21 @@ class Policy(KubeStruct, frozen=True, kw_only=True):
         str,
         duration_meta("How far `notBefore` lies in the past, for callers whose clock is behind."),
     ] = "1m"
+    allowed_names: Annotated[
+        tuple[AllowedNames, ...],
+        Meta(
+            description="Further names that certificates may carry, by namespace. Without any, a certificate carries "
+            "its client's identity and names of its namespace's Services alone.",
+            max_length=16,
+            extra_json_schema=LIST_ATOMIC,
+        ),
+    ] = ()
+    key_algorithms: Annotated[
+        tuple[Literal["ECDSA", "RSA", "Ed25519"], ...],
+        Meta(
+            description="Algorithms of the keys that are signed for. Left out, all of them.", extra_json_schema=LIST_SET
+        ),
+    ] = ()
 
 
 _POLICY_RULES = cel(

@@ -26,6 +26,9 @@ from mintls.api.v1alpha1.rules import (
     LABELS,
     LIST_SET,
     OBJECT_NAME,
+    SAN_EMAIL,
+    SAN_IP,
+    SAN_URI,
     SERVICE_NAME,
     Rule,
     cel,
@@ -144,8 +147,35 @@ class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
         tuple[DNSName, ...],
         Meta(
             description="DNS names beside the client's identity, for callers that expect one. "
-            "Only names of this namespace's Services: `<name>.<namespace>.svc`, also with the cluster's domain.",
+            "Names of this namespace's Services, `<name>.<namespace>.svc`, also with the cluster's domain; and those "
+            "that the authority's `policy.allowedNames` lets the namespace have.",
             max_length=100,
+            extra_json_schema=LIST_SET,
+        ),
+    ] = ()
+    uris: Annotated[
+        tuple[Annotated[str, Meta(max_length=512, extra_json_schema=cel(*SAN_URI))], ...],
+        Meta(
+            description="URIs beside the client's identity, as far as the authority's `policy.allowedNames` lets the "
+            "namespace have them. Programs that read SPIFFE IDs take a certificate with one URI only.",
+            max_length=8,
+            extra_json_schema=LIST_SET,
+        ),
+    ] = ()
+    email_addresses: Annotated[
+        tuple[Annotated[str, Meta(max_length=320, extra_json_schema=cel(SAN_EMAIL))], ...],
+        Meta(
+            description="E-mail addresses, as far as the authority's `policy.allowedNames` lets the namespace have "
+            "them.",
+            max_length=8,
+            extra_json_schema=LIST_SET,
+        ),
+    ] = ()
+    ip_addresses: Annotated[
+        tuple[Annotated[str, Meta(max_length=45, extra_json_schema=cel(SAN_IP))], ...],
+        Meta(
+            description="IP addresses, as far as the authority's `policy.allowedNames` lets the namespace have them.",
+            max_length=8,
             extra_json_schema=LIST_SET,
         ),
     ] = ()

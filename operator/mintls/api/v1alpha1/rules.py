@@ -191,6 +191,23 @@ SAN_URI = (
         "must not have . or .. as a part of its path: write the path without",
     ),
 )
+DNS_PATTERN = Rule(
+    matches(f"([*][.])?{_LOWER_LABEL}([.]{_LOWER_LABEL})*"),
+    "must be a DNS name in lower case such as shop.example, or *.shop.example for all names below it",
+)
+URI_PATTERN = Rule(
+    matches("[A-Za-z][A-Za-z0-9+.-]*://[^*]+[*]?"),
+    "must be a URI with scheme and host such as https://shop.example/app, or with a * at its end for whatever follows",
+)
+EMAIL_PATTERN = Rule(
+    matches("([*]|[^@*]+)@[^@*]+"),
+    "must be an e-mail address such as billing@shop.example, or *@shop.example for all of that domain",
+)
+IP_PATTERN = Rule(
+    "isIP(self) || isCIDR(self)",
+    "must be an IP address or a network, such as 10.0.0.7 or 10.0.0.0/8",
+)
+
 AUDIENCE = Rule(
     matches(_ABSOLUTE_URI),
     "must be an absolute URI without a fragment (RFC 8707 section 2), such as https://orders.shop.svc",

@@ -11,6 +11,7 @@ from mintls.core.pki.errors import InvalidKey
 from mintls.core.pki.keys import PrivateKey, key_fingerprint, key_fits, load_private_key
 from mintls.core.pki.origin import Origin
 from mintls.reconcile import policy
+from mintls.reconcile.allowednames import further_names
 from mintls.reconcile.certificate.obstacles import first_obstacle, is_ours
 from mintls.reconcile.certificate.values import Blocked, Decision, Issue, Keep, Observed, Postponed, Rewrite
 from mintls.reconcile.credential import (
@@ -82,7 +83,7 @@ def wanted_credential(seen: Observed) -> Wanted | Blocked:
     if registration is None or authority is None:
         raise AssertionError("first_obstacle lets neither pass")
     template = spec.secret_template or SecretTemplate()
-    subject, names = policy.leaf_names(registration, spec.dns_names, seen.installation)
+    subject, names = policy.leaf_names(registration, further_names(spec), seen.installation)
     return Wanted(
         subject=subject,
         names=names,

@@ -2,7 +2,8 @@
 
 from mintls.core.durations import DurationError, parse_duration, parse_renew_before, spell_duration
 from mintls.core.oauth.registration import Registration
-from mintls.reconcile import policy
+from mintls.reconcile import allowednames
+from mintls.reconcile.allowednames import Place
 from mintls.reconcile.certificate.values import Blocked, Observed
 from mintls.reconcile.credential import Violation
 from mintls.reconcile.keyspec import encoding_problem, key_problem
@@ -75,10 +76,22 @@ def _spec_unreadable(seen: Observed) -> Blocked | None:
 
 
 def _name_not_allowed(seen: Observed) -> Blocked | None:
-    problem = policy.foreign_dns_name(
-        seen.certificate.spec.dns_names, seen.certificate.metadata.namespace, seen.installation
-    )
+    spec, authority = seen.certificate.spec, seen.authority
+    place = Place(seen.certificate.metadata.namespace, seen.namespace_labels, seen.installation)
+    rules = authority.allowed_names if authority else ()
+    problem = allowednames.refusal(allowednames.further_names(spec), place, spec.authority_ref.name, rules)
     return _stall(Reason.NAME_NOT_ALLOWED, f"spec.{problem}") if problem else None
+
+
+def _key_not_allowed(seen: Observed) -> Blocked | None:
+    algorithm, authority = seen.certificate.spec.private_key.algorithm, seen.authority
+    if authority is None or not authority.key_algorithms or algorithm in authority.key_algorithms:
+        return None
+    return _stall(
+        Reason.KEY_NOT_ALLOWED,
+        f'spec.privateKey.algorithm {algorithm}: CertificateAuthority "{authority.name}" signs for keys of '
+        f"{' and '.join(authority.key_algorithms)} only (spec.policy.keyAlgorithms)",
+    )
 
 
 def _authority_not_found(seen: Observed) -> Blocked | None:
@@ -140,8 +153,9 @@ OBSTACLES = (
     _client_in_conflict,
     _client_brings_certificates,
     _spec_unreadable,
-    _name_not_allowed,
     _authority_not_found,
+    _name_not_allowed,
+    _key_not_allowed,
     _authority_never_ready,
     _duration_not_allowed,
     _secret_claimed,

@@ -1,5 +1,6 @@
 """What is observed of a ClientCertificate, what can be decided, and what can come of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -30,6 +31,7 @@ class Observed:
         contents: Its data; ``None`` while ``must_read`` does not ask for it.
         installation: Names and addresses of the installation.
         now: The time.
+        namespace_labels: The labels of its namespace.
     """
 
     certificate: ClientCertificate
@@ -43,6 +45,7 @@ class Observed:
     contents: Contents | None
     installation: Installation
     now: datetime
+    namespace_labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

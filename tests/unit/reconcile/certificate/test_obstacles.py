@@ -151,8 +151,8 @@ IN_ORDER: tuple[tuple[Reason, dict[str, Any]], ...] = (
         Reason.INVALID_SPEC,
         {"certificate": certificate(spec={"duration": "?", "dnsNames": ["db.bank.svc"]})},
     ),
-    (Reason.NAME_NOT_ALLOWED, {"certificate": certificate(spec={"dnsNames": ["db.bank.svc"], "duration": "999h"})}),
     (Reason.AUTHORITY_NOT_FOUND, {"authority": None}),
+    (Reason.NAME_NOT_ALLOWED, {"certificate": certificate(spec={"dnsNames": ["db.bank.svc"], "duration": "999h"})}),
     (Reason.DURATION_NOT_ALLOWED, {"certificate": certificate(spec={"duration": "999h"})}),
     (Reason.SECRET_CLAIMED, {"rival": "first"}),
     (Reason.SECRET_NOT_OWNED, {"secret": secret_view(owner="another")}),
@@ -161,7 +161,7 @@ IN_ORDER: tuple[tuple[Reason, dict[str, Any]], ...] = (
 
 @pytest.mark.parametrize("first", range(len(IN_ORDER)))
 def test_of_several_obstacles_the_first_is_named(first: int) -> None:
-    """What lies with the client comes before the spec, the spec before the authority, and the Secret is last."""
+    """What lies with the client comes first, then the spec, then what the authority allows, and the Secret is last."""
     changes: dict[str, Any] = {}
     for _, change in reversed(IN_ORDER[first:]):
         changes |= change
