@@ -142,7 +142,7 @@ def carry_out(order: Issue | Rewrite, seen: Observed, secret: SimulatedSecret, a
         leaf, pair = make_pair(order.wanted, order.not_before, order.not_after, authority, key)
     else:
         leaf = order.credential.leaf
-        pair = kept_pair(order.contents, order.wanted.encoding)
+        pair = kept_pair(order.contents, order.wanted)
     secret.put(manifest_of(seen.certificate, order.wanted, pair, order.revision))
     assert secret.view is not None
     return Written(leaf, secret.view.resource_version)

@@ -26,6 +26,12 @@ RENEW_BEFORE = (
     "before the end of a certificate the next one is made; leave it out for a third of duration"
 )
 
+REQUEST = "-----BEGIN CERTIFICATE REQUEST-----\n"
+REQUEST_DEMAND = (
+    "must be one certificate request in PEM, from -----BEGIN CERTIFICATE REQUEST----- on; "
+    "a private key has no place here"
+)
+
 CERTIFICATES = (
     certificate("only what is required"),
     certificate(
@@ -40,6 +46,12 @@ CERTIFICATES = (
         },
         dnsNames=["billing.shop.svc", "billing.shop.svc.cluster.local"],
     ),
+    certificate("a request", request=f"{REQUEST}AAAA\n-----END CERTIFICATE REQUEST-----\n"),
+    *(
+        certificate(f"request {value[:40]!r}", refused("spec.request", value, REQUEST_DEMAND), request=value)
+        for value in ("", "CSR", f"x{REQUEST}", f"{REQUEST}-----BEGIN PRIVATE KEY-----")
+    ),
+    certificate("a request too long", too_long("spec.request", 16384), UNCHECKED, request=REQUEST + "A" * 16384),
     certificate("parts left empty", authorityRef={}, privateKey={}, dnsNames=[], secretTemplate={}),
     certificate("a template left empty", secretTemplate={"labels": {}, "annotations": {}}),
     certificate(

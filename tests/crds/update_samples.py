@@ -1,11 +1,14 @@
 """Changes to an object that exists."""
 
+from crds.certificate_samples import REQUEST
 from crds.sample import REQUIRED, Sample, refused
 
 CLIENT_ID_STAYS = (
     "spec.clientID: Invalid value: clientID cannot change: tokens and resources know the client by it; "
     "make another OAuthClient instead"
 )
+
+WITH_REQUEST = {"request": f"{REQUEST}AAAA"}
 
 UPDATES = (
     Sample("the client id stays", "OAuthClient", {"clientID": "a", "suspended": True}, before={"clientID": "a"}),
@@ -36,6 +39,25 @@ UPDATES = (
             "make another CertificateAuthority instead",
         ),
         before={"secretRef": {"name": "a"}},
+    ),
+    *(
+        Sample(
+            title,
+            "ClientCertificate",
+            REQUIRED["ClientCertificate"] | after,
+            (
+                "spec.request: Invalid value: a key that is made here and one that is elsewhere do not change places: "
+                "make another ClientCertificate",
+            ),
+            before=REQUIRED["ClientCertificate"] | before,
+        )
+        for title, before, after in (("a request at last", {}, WITH_REQUEST), ("no request any more", WITH_REQUEST, {}))
+    ),
+    Sample(
+        "another request",
+        "ClientCertificate",
+        REQUIRED["ClientCertificate"] | {"request": f"{REQUEST}BBBB"},
+        before=REQUIRED["ClientCertificate"] | WITH_REQUEST,
     ),
     Sample(
         "revoked at last",

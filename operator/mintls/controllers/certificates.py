@@ -270,16 +270,18 @@ class CertificateController:
             problem = f'CertificateAuthority "{order.wanted.authority.name}" cannot sign at present'
             return Failed(Violation(Reason.AUTHORITY_NOT_READY, problem))
         pair = await issue(order.wanted, order.not_before, order.not_after, signer, order.kept_key)
-        manifest = self._manifest(seen, order, {"tls.crt": pair.tls_crt, "tls.key": pair.tls_key})
+        manifest = self._manifest(seen, order, pair.files)
         if order.secret is None:
             body = await self._writer.create(SECRETS.collection(seen.certificate.metadata.namespace), manifest)
         else:
             body = await self._apply(seen, order.secret, manifest)
-        return self._written(seen, body, pair.leaf)
+        return self._written(seen, body, pair.leaf, pair.tls_crt)
 
     async def _rewrite(self, seen: Observed, order: Rewrite) -> Outcome:
-        manifest = self._manifest(seen, order, kept_pair(order.contents, order.wanted.encoding))
-        return self._written(seen, await self._apply(seen, order.secret, manifest), order.credential.leaf)
+        manifest = self._manifest(seen, order, kept_pair(order.contents, order.wanted))
+        return self._written(
+            seen, await self._apply(seen, order.secret, manifest), order.credential.leaf, order.contents.data["tls.crt"]
+        )
 
     async def _apply(self, seen: Observed, secret: SecretView, manifest: Object) -> Object:
         """Replace what is ours in the very Secret that was observed."""
@@ -335,10 +337,10 @@ class CertificateController:
             },
         )
 
-    def _written(self, seen: Observed, body: Object, leaf: CertificateFacts) -> Written:
+    def _written(self, seen: Observed, body: Object, leaf: CertificateFacts, chain: bytes) -> Written:
         view = view_of(body)
         self._secrets.wrote(_secret_key(seen.certificate), view)
-        return Written(leaf, view.resource_version)
+        return Written(leaf, view.resource_version, chain)
 
     def _remember(self, seen: Observed, decision: Decision, outcome: Outcome) -> None:
         meta = seen.certificate.metadata

@@ -9,7 +9,7 @@ from typing import Any
 
 from mintls.controllers.entropy import new_key, new_serial
 from mintls.core.pki.certificate import CertificateFacts, encode_pem, facts
-from mintls.core.pki.keys import KeyEncoding, PrivateKey, encode_private_key, encoding_of, load_private_key
+from mintls.core.pki.keys import PrivateKey, encode_private_key, encoding_of, load_private_key
 from mintls.core.pki.names import parse_dn
 from mintls.core.pki.profiles import EMPTY_NAME, LeafProfile
 from mintls.core.pki.signing import CertificateAuthorityKey, sign_leaf
@@ -29,11 +29,16 @@ from mintls.reconcile.credential import (
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A leaf with its chain and its key, as they stand in a Secret."""
+    """A leaf with its chain and its key, as they stand in a Secret; ``tls_key`` is empty where the key is elsewhere."""
 
     leaf: CertificateFacts
     tls_crt: bytes
     tls_key: bytes = field(repr=False)
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What of it goes into the Secret."""
+        return {"tls.crt": self.tls_crt} | ({"tls.key": self.tls_key} if self.tls_key else {})
 
 
 async def issue(
@@ -48,7 +53,10 @@ async def issue(
     Raises:
         SigningRefused: The authority may not sign this.
     """
-    key = kept_key or await _make_key(wanted)
+    key = None if wanted.request_key else kept_key or await _make_key(wanted)
+    public = key.public_key() if key else wanted.request_key
+    if public is None:
+        raise AssertionError("a key is made where none was requested for")
     start, end = signer.clip(not_before, not_after)
     profile = LeafProfile(
         subject=parse_dn(wanted.subject.value) if wanted.subject else EMPTY_NAME,
@@ -58,8 +66,9 @@ async def issue(
         not_after=end,
         origin=wanted.origin,
     )
-    leaf = sign_leaf(profile, key.public_key(), signer, new_serial())
-    return Pair(facts(leaf), encode_pem(leaf, *signer.chain), encode_private_key(key, wanted.encoding))
+    leaf = sign_leaf(profile, public, signer, new_serial())
+    tls_key = encode_private_key(key, wanted.encoding) if key else b""
+    return Pair(facts(leaf), encode_pem(leaf, *signer.chain), tls_key)
 
 
 async def _make_key(wanted: Wanted) -> PrivateKey:
@@ -67,15 +76,17 @@ async def _make_key(wanted: Wanted) -> PrivateKey:
     return await asyncio.to_thread(new_key, wanted.key) if wanted.key.algorithm == "RSA" else new_key(wanted.key)
 
 
-def kept_pair(contents: Contents, encoding: KeyEncoding) -> dict[str, bytes]:
-    """``tls.crt`` and ``tls.key`` as they stand in a Secret, the key written as it is wanted now.
+def kept_pair(contents: Contents, wanted: Wanted) -> dict[str, bytes]:
+    """``tls.crt`` and ``tls.key`` as they stand in a Secret, the key written as it is wanted now, if it is there.
 
     Raises:
         InvalidKey: There is no usable key in it, or it has no such encoding.
     """
+    if wanted.request_key is not None:
+        return {"tls.crt": contents.data["tls.crt"]}
     pem = contents.data["tls.key"]
-    if encoding_of(pem) != encoding:
-        pem = encode_private_key(load_private_key(pem), encoding)
+    if encoding_of(pem) != wanted.encoding:
+        pem = encode_private_key(load_private_key(pem), wanted.encoding)
     return {"tls.crt": contents.data["tls.crt"], "tls.key": pem}
 
 
@@ -96,7 +107,7 @@ def secret_manifest(
         namespace: Its namespace.
         name: Its name.
         component: What it is for.
-        pair: ``tls.crt`` and ``tls.key``.
+        pair: ``tls.crt`` and, unless the key is elsewhere, ``tls.key``.
         wanted: What it was made for.
         revision: How many certificates were issued so far.
         owner: Owner reference of the object that it ends with.
@@ -124,7 +135,8 @@ def secret_manifest(
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": metadata,
-        "type": "kubernetes.io/tls",
+        # A Secret of type kubernetes.io/tls has to have a key.
+        "type": "kubernetes.io/tls" if "tls.key" in pair else "Opaque",
         "data": {file: _base64(value) for file, value in (*pair.items(), *files.items())},
     }
 

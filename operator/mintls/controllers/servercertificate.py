@@ -93,7 +93,7 @@ class ServerCertificateController:
         if signer is None:
             return now + _AGAIN
         if order.kept is not None:
-            pair = kept_pair(order.kept, order.wanted.encoding)
+            pair = kept_pair(order.kept, order.wanted)
         else:
             made = await issue(order.wanted, order.not_before, order.not_after, signer)
             pair = {"tls.crt": made.tls_crt, "tls.key": made.tls_key}

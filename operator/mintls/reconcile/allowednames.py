@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from mintls.api.v1alpha1.certificateauthority import AllowedNames
 from mintls.api.v1alpha1.clientcertificate import ClientCertificateSpec
 from mintls.core.pki.names import InvalidName, SubjectKind, SubjectName, normalize
+from mintls.core.pki.request import read_request
 from mintls.reconcile.installation import Installation
 from mintls.reconcile.policy import in_trust_domain, is_own_service_name, is_service_name
 from mintls.reconcile.selector import selects
@@ -33,14 +34,19 @@ class Place:
 
 
 def further_names(spec: ClientCertificateSpec) -> tuple[SubjectName, ...]:
-    """The names beside the identity that a ClientCertificate asks for."""
+    """The names beside the identity that a ClientCertificate asks for, in its spec and in its certification request.
+
+    Raises:
+        RequestBroken: The request cannot be used.
+    """
     stated = (
         (SubjectKind.SAN_DNS, spec.dns_names),
         (SubjectKind.SAN_URI, spec.uris),
         (SubjectKind.SAN_EMAIL, spec.email_addresses),
         (SubjectKind.SAN_IP, spec.ip_addresses),
     )
-    return tuple(SubjectName(kind, value) for kind, values in stated for value in values)
+    named = tuple(SubjectName(kind, value) for kind, values in stated for value in values)
+    return named + (read_request(spec.request).names if spec.request else ())
 
 
 def refusal(names: Iterable[SubjectName], place: Place, authority: str, rules: Iterable[AllowedNames]) -> str | None:

@@ -15,9 +15,9 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from mintls.api.v1alpha1.certificateauthority import AllowedNames
 from mintls.core.pki.certificate import CertificateFacts
-from mintls.core.pki.credential import Credential, check_credential
+from mintls.core.pki.credential import Credential, check_certificate, check_credential
 from mintls.core.pki.errors import CredentialBroken
-from mintls.core.pki.keys import KeyEncoding, KeySpec, encoding_of
+from mintls.core.pki.keys import KeyEncoding, KeySpec, PublicKey, encoding_of, key_fingerprint
 from mintls.core.pki.names import NormalizedName, SubjectName, normalize
 from mintls.core.pki.origin import Origin
 from mintls.core.schedule import jitter, renewal_time
@@ -124,6 +124,7 @@ class Wanted:
         annotations: Annotations of the Secret, beside ours.
         keeps_key: Whether a new certificate is for the key that is there, if that is good.
         origin: The object that the certificate is for.
+        request_key: The public key that a certificate was requested for; ``None`` where the key is made here.
         requests: What somebody asked for by annotations, by their names. The Secret carries the same annotations: that
             is how it is known that it answers them, also when nobody lived to write the status.
     """
@@ -142,6 +143,7 @@ class Wanted:
     annotations: Mapping[str, str] = field(default_factory=dict)
     requests: Mapping[str, str] = field(default_factory=dict)
     origin: Origin | None = None
+    request_key: PublicKey | None = field(default=None, repr=False)
 
     @property
     def certificate_digest(self) -> str:
@@ -153,7 +155,8 @@ class Wanted:
         names = sorted((name.kind, name.value) for name in (*self.names, *((self.subject,) if self.subject else ())))
         wanted = (names, self.usage, self.key.algorithm, self.key.size, self.duration.total_seconds())
         origin = (self.origin.kind, self.origin.uid) if self.origin else ()
-        return _digest((*wanted, fingerprint, *origin))
+        requested = (key_fingerprint(self.request_key),) if self.request_key else ()
+        return _digest((*wanted, fingerprint, *origin, *requested))
 
     @property
     def contents_digest(self) -> str:
@@ -282,10 +285,17 @@ def situation(
     if contents is None:
         return Situation(wanted, secret, None, None, remembered, now, uid)
     try:
-        credential = check_credential(contents.data.get("tls.crt", b""), contents.data.get("tls.key", b""))
+        credential = _credential_of(contents, wanted)
     except CredentialBroken as broken:
         return Situation(wanted, secret, contents, broken, None, now, uid)
     return Situation(wanted, secret, contents, credential, validity_of(credential.leaf, wanted, uid), now, uid)
+
+
+def _credential_of(contents: Contents, wanted: Wanted) -> Credential:
+    certificate = contents.data.get("tls.crt", b"")
+    if wanted.request_key is not None:
+        return check_certificate(certificate, wanted.request_key)
+    return check_credential(certificate, contents.data.get("tls.key", b""))
 
 
 def validity_of(leaf: CertificateFacts, wanted: Wanted, uid: str) -> Validity:
@@ -329,7 +339,8 @@ def _secret_missing(now: Situation) -> Violation | None:
 def _secret_incomplete(now: Situation) -> Violation | None:
     if now.contents is None:
         return None
-    missing = [name for name in ("tls.crt", "tls.key") if not now.contents.data.get(name)]
+    needed = ("tls.crt",) if now.wanted.request_key else ("tls.crt", "tls.key")
+    missing = [name for name in needed if not now.contents.data.get(name)]
     if not missing:
         return None
     return Violation(Reason.SECRET_INCOMPLETE, f"the Secret lacks {' and '.join(missing)}")
@@ -464,7 +475,11 @@ def _contents_differ(now: Situation) -> Violation | None:
 
 
 def _encoding_differs(now: Situation) -> Violation | None:
-    if now.contents is None or encoding_of(now.contents.data.get("tls.key", b"")) == now.wanted.encoding:
+    if (
+        now.contents is None
+        or now.wanted.request_key
+        or encoding_of(now.contents.data.get("tls.key", b"")) == now.wanted.encoding
+    ):
         return None
     return Violation(Reason.ENCODING_DIFFERS, f"tls.key is not encoded as {now.wanted.encoding}")
 

@@ -26,6 +26,7 @@ from mintls.api.v1alpha1.rules import (
     LABELS,
     LIST_SET,
     OBJECT_NAME,
+    REQUEST,
     SAN_EMAIL,
     SAN_IP,
     SAN_URI,
@@ -55,6 +56,11 @@ _SPEC_RULES = cel(
         "duration",
         "renewBefore must be shorter than duration (24h if left out): it is how long before the end of a certificate "
         "the next one is made; leave it out for a third of duration",
+    ),
+    Rule(
+        "has(self.request) == has(oldSelf.request)",
+        "a key that is made here and one that is elsewhere do not change places: make another ClientCertificate",
+        field="request",
     ),
     percentage_from(
         "renewBefore", "duration", 10, "renewBefore must be at least 10s of duration (24h if left out): choose more"
@@ -179,6 +185,20 @@ class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
             extra_json_schema=LIST_SET,
         ),
     ] = ()
+    request: (
+        Annotated[
+            str,
+            Meta(
+                description="A certification request in PEM (PKCS #10), made by whoever has the key: then no key is "
+                "made here, and none is in the cluster. The certificate is in the Secret (without `tls.key`) and in "
+                "`status.certificate`, and is renewed for the same key until there is another request. Of the request "
+                "the key is taken, and those alternative names that the certificate may have.",
+                max_length=16384,
+                extra_json_schema=cel(REQUEST),
+            ),
+        ]
+        | None
+    ) = None
     revoked: Annotated[
         bool,
         Meta(
@@ -218,6 +238,9 @@ class ClientCertificateStatus(KubeStruct, frozen=True, kw_only=True):
     ] = ""
     observed_rekey_request: Annotated[
         str, Meta(description=f"The same for the annotation `{REKEY_REQUESTED}`, which asks for a new key, too.")
+    ] = ""
+    certificate: Annotated[
+        str, Meta(description="With `spec.request` the certificate and its chain, PEM; else it is in the Secret alone.")
     ] = ""
     revision: Annotated[int, Meta(description="How many certificates were issued for this object.", ge=0)] = 0
     secret_resource_version: Annotated[

@@ -191,6 +191,11 @@ SAN_URI = (
         "must not have . or .. as a part of its path: write the path without",
     ),
 )
+REQUEST = Rule(
+    r"self.matches(r'^\s*-----BEGIN (NEW )?CERTIFICATE REQUEST-----') && !self.contains('PRIVATE KEY')",
+    "must be one certificate request in PEM, from -----BEGIN CERTIFICATE REQUEST----- on; a private key has no place "
+    "here",
+)
 DNS_PATTERN = Rule(
     matches(f"([*][.])?{_LOWER_LABEL}([.]{_LOWER_LABEL})*"),
     "must be a DNS name in lower case such as shop.example, or *.shop.example for all names below it",

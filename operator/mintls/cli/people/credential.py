@@ -11,9 +11,10 @@ from cryptography import x509
 
 from mintls.cli.people.report import in_words
 from mintls.core.pki.certificate import first_break, load_pem_chain
-from mintls.core.pki.credential import Credential, check_credential
-from mintls.core.pki.errors import CredentialBroken, InvalidCertificate
+from mintls.core.pki.credential import Credential, check_certificate, check_credential
+from mintls.core.pki.errors import CredentialBroken, InvalidCertificate, RequestBroken
 from mintls.core.pki.names import SubjectKind, SubjectName, normalize
+from mintls.core.pki.request import read_request
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,21 @@ def findings_of(
     """
     data = {name: _decoded(value) for name, value in (secret.get("data") or {}).items()}
     try:
-        credential = check_credential(data.get("tls.crt", b""), data.get("tls.key", b""))
-    except CredentialBroken as error:
+        credential = _credential(data, certificate)
+    except (CredentialBroken, RequestBroken) as error:
         return [Finding("credential", well=False, text=str(error)), *_objects(None, certificate, client)]
     return [
         *_certificate(credential, now),
         _trust(credential, data.get("ca.crt", b"")),
         *_objects(credential, certificate, client),
     ]
+
+
+def _credential(data: Mapping[str, bytes], certificate: Mapping[str, Any] | None) -> Credential:
+    request = certificate["spec"].get("request") if certificate else None
+    if request:
+        return check_certificate(data.get("tls.crt", b""), read_request(request).key)
+    return check_credential(data.get("tls.crt", b""), data.get("tls.key", b""))
 
 
 def _decoded(value: str) -> bytes:

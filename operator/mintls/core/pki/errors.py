@@ -6,6 +6,7 @@
     |-- InvalidName         a name that cannot be compared, or written into a certificate
     |-- InvalidCertificate  bytes that are no certificate, or one that cannot be read
     |-- InvalidKey          bytes that are no private key, or one of an unsupported kind
+    |-- RequestBroken       a certification request that cannot be read or proves nothing
     |-- SigningRefused      .reason: Refusal       what was asked must not be signed by this authority
     |-- PathInvalid         .reason: PathProblem   no path from the leaf to an anchor holds now
     `-- CredentialBroken    .reason: Breakage      a certificate and a key that do not make a credential
@@ -30,6 +31,10 @@ class InvalidCertificate(PKIError):  # noqa: N818 - as above
 
 class InvalidKey(PKIError):  # noqa: N818 - as above
     """Bytes that are not an unencrypted private key, or a key of a kind or size that is not supported."""
+
+
+class RequestBroken(PKIError):  # noqa: N818 - as above
+    """A certification request that cannot be read, or was not signed by the key that it is for."""
 
 
 class Refusal(StrEnum):

@@ -96,7 +96,9 @@ def _conclude_failed(seen: Observed, decision: Issue | Rewrite, violation: Viola
 def _conclude_written(seen: Observed, decision: Issue | Rewrite, written: Written) -> Conclusion:
     issued = isinstance(decision, Issue)
     validity = validity_of(written.leaf, decision.wanted, seen.certificate.metadata.uid)
-    status = _good_status(seen, written.leaf, validity, written.resource_version, decision.revision)
+    status = _good_status(
+        seen, written.leaf, validity, written.resource_version, decision.revision, chain=written.chain
+    )
     done = _deed(decision)
     announcement = Announcement(
         warning=False,
@@ -120,7 +122,14 @@ def _deed(done: Issue | Rewrite) -> str:
 
 def _conclude_kept(seen: Observed, kept: Keep) -> Conclusion:
     if kept.leaf is not None:
-        status = _good_status(seen, kept.leaf, kept.validity, kept.secret.resource_version, kept.revision)
+        status = _good_status(
+            seen,
+            kept.leaf,
+            kept.validity,
+            kept.secret.resource_version,
+            kept.revision,
+            chain=seen.contents.data["tls.crt"] if seen.contents else b"",
+        )
         if _same_but_version(status, seen.certificate.status):
             # A foreign label on the Secret changes its version and nothing that matters: remembered, not written.
             return Conclusion(seen.certificate.status, _next_look(kept.validity, kept.reissue))
@@ -140,7 +149,7 @@ def _same_but_version(new: ClientCertificateStatus, old: ClientCertificateStatus
 
 
 def _good_status(
-    seen: Observed, leaf: CertificateFacts, validity: Validity, version: str, revision: int
+    seen: Observed, leaf: CertificateFacts, validity: Validity, version: str, revision: int, *, chain: bytes
 ) -> ClientCertificateStatus:
     return ClientCertificateStatus(
         observed_generation=seen.certificate.metadata.generation,
@@ -155,6 +164,8 @@ def _good_status(
         key_fingerprint=leaf.spki_sha256.hex(),
         revision=revision,
         secret_resource_version=version,
+        # Whoever asked for it may not be able to read Secrets; a certificate is none.
+        certificate=chain.decode() if seen.certificate.spec.request else "",
     )
 
 

@@ -8,8 +8,9 @@ from mintls.core.durations import parse_duration, parse_renew_before
 from mintls.core.oauth.accounting import CLIENT_CERTIFICATE
 from mintls.core.pki.credential import Credential
 from mintls.core.pki.errors import InvalidKey
-from mintls.core.pki.keys import PrivateKey, key_fingerprint, key_fits, load_private_key
+from mintls.core.pki.keys import PrivateKey, describe, key_fingerprint, key_fits, load_private_key
 from mintls.core.pki.origin import Origin
+from mintls.core.pki.request import read_request
 from mintls.reconcile import policy
 from mintls.reconcile.allowednames import further_names
 from mintls.reconcile.certificate.obstacles import first_obstacle, is_ours
@@ -84,11 +85,12 @@ def wanted_credential(seen: Observed) -> Wanted | Blocked:
         raise AssertionError("first_obstacle lets neither pass")
     template = spec.secret_template or SecretTemplate()
     subject, names = policy.leaf_names(registration, further_names(spec), seen.installation)
+    request = read_request(spec.request) if spec.request else None
     return Wanted(
         subject=subject,
         names=names,
         usage="client",
-        key=key_spec(spec.private_key),
+        key=describe(request.key) if request else key_spec(spec.private_key),
         duration=parse_duration(spec.duration),
         renew_before=parse_renew_before(spec.renew_before) if spec.renew_before else None,
         files={
@@ -99,11 +101,12 @@ def wanted_credential(seen: Observed) -> Wanted | Blocked:
         },
         authority=authority,
         encoding=spec.private_key.encoding,
-        keeps_key=spec.private_key.rotation_policy == "Never",
+        keeps_key=spec.private_key.rotation_policy == "Never" and request is None,
         labels=without_ours(template.labels),
         annotations=without_ours(template.annotations),
         requests=_requests(seen),
         origin=Origin(CLIENT_CERTIFICATE, seen.certificate.metadata.uid),
+        request_key=request.key if request else None,
     )
 
 

@@ -2,7 +2,11 @@
 
 from mintls.core.durations import DurationError, parse_duration, parse_renew_before, spell_duration
 from mintls.core.oauth.registration import Registration
-from mintls.reconcile import allowednames
+from mintls.core.pki.errors import InvalidName, RequestBroken
+from mintls.core.pki.keys import describe
+from mintls.core.pki.names import NormalizedName, SubjectName, normalize
+from mintls.core.pki.request import read_request
+from mintls.reconcile import allowednames, policy
 from mintls.reconcile.allowednames import Place
 from mintls.reconcile.certificate.values import Blocked, Observed
 from mintls.reconcile.credential import Violation
@@ -71,6 +75,12 @@ def _spec_unreadable(seen: Observed) -> Blocked | None:
         parse_renew_before(spec.renew_before or spec.duration)
     except DurationError as invalid:
         return _stall(Reason.INVALID_SPEC, f"spec.duration or spec.renewBefore: {invalid}")
+    try:
+        request = read_request(spec.request) if spec.request else None
+    except RequestBroken as broken:
+        return _stall(Reason.INVALID_SPEC, f"spec.request {broken}")
+    if request is not None:
+        return None
     problem = key_problem(spec.private_key) or encoding_problem(spec.private_key)
     return _stall(Reason.INVALID_SPEC, f"spec.{problem}") if problem else None
 
@@ -79,17 +89,37 @@ def _name_not_allowed(seen: Observed) -> Blocked | None:
     spec, authority = seen.certificate.spec, seen.authority
     place = Place(seen.certificate.metadata.namespace, seen.namespace_labels, seen.installation)
     rules = authority.allowed_names if authority else ()
-    problem = allowednames.refusal(allowednames.further_names(spec), place, spec.authority_ref.name, rules)
+    # A request may well ask for what the client has anyway.
+    own = {normalize(name) for name in own_names(seen)}
+    further = [name for name in allowednames.further_names(spec) if not _is_one_of(name, own)]
+    problem = allowednames.refusal(further, place, spec.authority_ref.name, rules)
     return _stall(Reason.NAME_NOT_ALLOWED, f"spec.{problem}") if problem else None
 
 
+def own_names(seen: Observed) -> tuple[SubjectName, ...]:
+    """The names that the client's certificate carries anyway."""
+    if seen.registration is None:
+        return ()
+    subject, names = policy.leaf_names(seen.registration, (), seen.installation)
+    return (*names, *((subject,) if subject else ()))
+
+
+def _is_one_of(name: SubjectName, names: set[NormalizedName]) -> bool:
+    try:
+        return normalize(name) in names
+    except InvalidName:
+        return False
+
+
 def _key_not_allowed(seen: Observed) -> Blocked | None:
-    algorithm, authority = seen.certificate.spec.private_key.algorithm, seen.authority
+    spec, authority = seen.certificate.spec, seen.authority
+    algorithm = describe(read_request(spec.request).key).algorithm if spec.request else spec.private_key.algorithm
     if authority is None or not authority.key_algorithms or algorithm in authority.key_algorithms:
         return None
+    field = "spec.request: the key is" if spec.request else "spec.privateKey.algorithm"
     return _stall(
         Reason.KEY_NOT_ALLOWED,
-        f'spec.privateKey.algorithm {algorithm}: CertificateAuthority "{authority.name}" signs for keys of '
+        f'{field} {algorithm}: CertificateAuthority "{authority.name}" signs for keys of '
         f"{' and '.join(authority.key_algorithms)} only (spec.policy.keyAlgorithms)",
     )
 

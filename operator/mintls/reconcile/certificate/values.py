@@ -136,10 +136,11 @@ type Decision = Blocked | Postponed | Issue | Rewrite | Keep
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The Secret was written: the certificate in it, and the Secret's new version."""
+    """The Secret was written: the certificate in it, the Secret's new version, and the chain in PEM."""
 
     leaf: CertificateFacts
     resource_version: str
+    chain: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
