@@ -77,6 +77,18 @@ class RunningOperator:
     task: asyncio.Task[None]
     api: ApiClient
 
+    async def writes(self, count: int, since: int = 0) -> list[tuple[str, str, int]]:
+        """The writes after the first ``since``, as soon as there are ``count``, and whatever came with them.
+
+        The API shows a write a moment before its answer has come back and is counted here.
+        """
+        for _ in range(200):
+            if len(self.requests.writes) >= since + count:
+                break
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        return self.requests.writes[since:]
+
     async def end(self) -> None:
         self.stop.set()
         await asyncio.wait_for(self.task, 15)

@@ -51,7 +51,7 @@ CERTIFICATES = (
         certificate(f"request {value[:40]!r}", refused("spec.request", value, REQUEST_DEMAND), request=value)
         for value in ("", "CSR", f"x{REQUEST}", f"{REQUEST}-----BEGIN PRIVATE KEY-----")
     ),
-    certificate("a request too long", too_long("spec.request", 16384), UNCHECKED, request=REQUEST + "A" * 16384),
+    certificate("a request too long", too_long("spec.request", 8192), UNCHECKED, request=REQUEST + "A" * 8192),
     certificate("parts left empty", authorityRef={}, privateKey={}, dnsNames=[], secretTemplate={}),
     certificate("a template left empty", secretTemplate={"labels": {}, "annotations": {}}),
     certificate(

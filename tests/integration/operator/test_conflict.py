@@ -71,4 +71,4 @@ async def test_a_restart_decides_the_same_way(world: World) -> None:
 
     await world.reason(OAUTH_CLIENTS, shop, "first", "Registered")
     await world.reason(OAUTH_CLIENTS, shop, "second", "ClientIDTaken")
-    assert [w for w in restarted.requests.writes if w[1] != "secrets"] == [("patch", "oauthclients/status", 200)]
+    assert [w for w in await restarted.writes(1) if w[1] != "secrets"] == [("patch", "oauthclients/status", 200)]

@@ -27,7 +27,7 @@ async def test_a_restart_reads_no_secret_of_a_user_and_writes_nothing(world: Wor
     await world.ready(CLIENT_CERTIFICATES, shop, "marker")
     await world.ready(OAUTH_CLIENTS, shop, "marker")
 
-    assert sorted(restarted.requests.writes) == [
+    assert sorted(await restarted.writes(4)) == [
         ("create", "events", 201),
         ("create", "secrets", 201),
         ("patch", "clientcertificates/status", 200),

@@ -193,7 +193,7 @@ class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
                 "made here, and none is in the cluster. The certificate is in the Secret (without `tls.key`) and in "
                 "`status.certificate`, and is renewed for the same key until there is another request. Of the request "
                 "the key is taken, and those alternative names that the certificate may have.",
-                max_length=16384,
+                max_length=8192,
                 extra_json_schema=cel(REQUEST),
             ),
         ]
