@@ -7,16 +7,19 @@ from mintls.kube.paths import CLIENT_CERTIFICATES, OAUTH_CLIENTS
 
 pytestmark = pytest.mark.cluster
 
+USERS = 20
+"""More than the installation has Secrets of its own to read: a few for each look at its authority."""
+
 
 async def test_a_restart_reads_no_secret_of_a_user_and_writes_nothing(world: World) -> None:
     await world.authority()
     operator = await world.operator()
     await world.issuer()
     shop = await world.namespace()
-    for number in range(10):
+    for number in range(USERS):
         await world.client(shop, f"client-{number}")
         await world.certificate(shop, f"client-{number}")
-    for number in range(10):
+    for number in range(USERS):
         await world.ready(CLIENT_CERTIFICATES, shop, f"client-{number}")
         await world.ready(OAUTH_CLIENTS, shop, f"client-{number}")
     await operator.end()
@@ -33,4 +36,4 @@ async def test_a_restart_reads_no_secret_of_a_user_and_writes_nothing(world: Wor
         ("patch", "clientcertificates/status", 200),
         ("patch", "oauthclients/status", 200),
     ], "the marker's, and nothing else"
-    assert restarted.requests.reads.count("secrets") < 10, "those of the installation, none of a user's ten"
+    assert restarted.requests.reads.count("secrets") < USERS, "those of the installation, none of a user's"
