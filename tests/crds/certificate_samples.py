@@ -46,6 +46,37 @@ CERTIFICATES = (
         },
         dnsNames=["billing.shop.svc", "billing.shop.svc.cluster.local"],
     ),
+    certificate("further forms", additionalOutputFormats=[{"type": "CombinedPEM"}, {"type": "DER"}]),
+    certificate(
+        "a further form twice",
+        'spec.additionalOutputFormats[1]: Duplicate value: {"type":"DER"}',
+        additionalOutputFormats=[{"type": "DER"}, {"type": "DER"}],
+    ),
+    certificate(
+        "too many further forms",
+        "spec.additionalOutputFormats: Too many: 3: must have at most 2 items",
+        UNCHECKED,
+        additionalOutputFormats=[{"type": "DER"}, {"type": "CombinedPEM"}, {"type": "DER"}],
+    ),
+    certificate(
+        "another further form",
+        unsupported("spec.additionalOutputFormats[0].type", "JKS", "CombinedPEM", "DER"),
+        UNCHECKED,
+        additionalOutputFormats=[{"type": "JKS"}],
+    ),
+    certificate(
+        "a further form of no type",
+        "spec.additionalOutputFormats[0].type: Required value",
+        UNCHECKED,
+        additionalOutputFormats=[{}],
+    ),
+    certificate(
+        "a further form of a key that is elsewhere",
+        "spec.additionalOutputFormats: Invalid value: with a request the key is not here, and can have no further "
+        "form: leave additionalOutputFormats out",
+        request=REQUEST,
+        additionalOutputFormats=[{"type": "DER"}],
+    ),
     certificate("a request", request=f"{REQUEST}AAAA\n-----END CERTIFICATE REQUEST-----\n"),
     *(
         certificate(f"request {value[:40]!r}", refused("spec.request", value, REQUEST_DEMAND), request=value)

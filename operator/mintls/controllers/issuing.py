@@ -11,6 +11,7 @@ from mintls.controllers.entropy import new_key, new_serial
 from mintls.core.pki.certificate import CertificateFacts, encode_pem, facts
 from mintls.core.pki.keys import PrivateKey, encode_private_key, encoding_of, load_private_key
 from mintls.core.pki.names import parse_dn
+from mintls.core.pki.outputformats import further_files
 from mintls.core.pki.profiles import EMPTY_NAME, LeafProfile
 from mintls.core.pki.signing import CertificateAuthorityKey, sign_leaf
 from mintls.reconcile.credential import (
@@ -131,6 +132,8 @@ def secret_manifest(
     if owner is not None:
         metadata["ownerReferences"] = [dict(owner)]
     files = {name_: text.encode() for name_, text in wanted.files.items()}
+    if wanted.formats:
+        files |= further_files(wanted.formats, pair["tls.crt"], pair["tls.key"])
     return {
         "apiVersion": "v1",
         "kind": "Secret",

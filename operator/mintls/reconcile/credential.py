@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -16,10 +17,11 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from mintls.api.v1alpha1.certificateauthority import AllowedNames
 from mintls.core.pki.certificate import CertificateFacts
 from mintls.core.pki.credential import Credential, check_certificate, check_credential
-from mintls.core.pki.errors import CredentialBroken
+from mintls.core.pki.errors import CredentialBroken, InvalidKey
 from mintls.core.pki.keys import KeyEncoding, KeySpec, PublicKey, encoding_of, key_fingerprint
 from mintls.core.pki.names import NormalizedName, SubjectName, normalize
 from mintls.core.pki.origin import Origin
+from mintls.core.pki.outputformats import OutputFormat, further_files
 from mintls.core.schedule import jitter, renewal_time
 from mintls.reconcile.distribution import Distribution
 from mintls.reconcile.reasons import Reason
@@ -125,6 +127,7 @@ class Wanted:
         keeps_key: Whether a new certificate is for the key that is there, if that is good.
         origin: The object that the certificate is for.
         request_key: The public key that a certificate was requested for; ``None`` where the key is made here.
+        formats: Further forms of certificate and key.
         requests: What somebody asked for by annotations, by their names. The Secret carries the same annotations: that
             is how it is known that it answers them, also when nobody lived to write the status.
     """
@@ -144,6 +147,7 @@ class Wanted:
     requests: Mapping[str, str] = field(default_factory=dict)
     origin: Origin | None = None
     request_key: PublicKey | None = field(default=None, repr=False)
+    formats: tuple[OutputFormat, ...] = ()
 
     @property
     def certificate_digest(self) -> str:
@@ -164,7 +168,7 @@ class Wanted:
         files = sorted(self.files.items())
         # What is said by few is hashed only where it is said: the digest of all others stays what it was before.
         encoding = "" if self.encoding == "PKCS8" else self.encoding
-        more = (encoding, sorted(self.labels.items()), sorted(self.annotations.items()))
+        more = (encoding, sorted(self.labels.items()), sorted(self.annotations.items()), *sorted(self.formats))
         return _digest((files, more) if any(more) else files)
 
     def normalized_names(self) -> frozenset[NormalizedName]:
@@ -464,9 +468,18 @@ def unanswered_requests(wanted: Wanted, secret: SecretView | None) -> frozenset[
     return frozenset(name for name, value in wanted.requests.items() if answered.get(name) != value)
 
 
+def _files(wanted: Wanted, contents: Contents) -> Iterator[tuple[str, bytes]]:
+    """What has to stand beside the certificate and the key that are there."""
+    yield from ((name, text.encode()) for name, text in wanted.files.items())
+    pair = (contents.data.get(name, b"") for name in ("tls.crt", "tls.key"))
+    with suppress(InvalidKey):  # without a key there is a new certificate anyway
+        yield from further_files(wanted.formats, *pair).items()
+
+
 def _contents_differ(now: Situation) -> Violation | None:
     if now.contents is not None:
-        differing = [name for name, text in now.wanted.files.items() if now.contents.data.get(name) != text.encode()]
+        there = now.contents.data
+        differing = [name for name, content in _files(now.wanted, now.contents) if there.get(name) != content]
         if differing:
             return Violation(Reason.CONTENTS_DIFFER, f"the Secret needs another {', '.join(sorted(differing))}")
     if now.secret is None or now.secret.annotations.get(CONTENTS_DIGEST) == now.wanted.contents_digest:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import subprocess
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -331,3 +332,46 @@ async def test_an_identity_of_another_namespace_is_not_given(world: World, shop:
     refused = await world.reason(CLIENT_CERTIFICATES, elsewhere, "thief", "ClientInvalid")
 
     assert "is in the trust domain of this installation" in refused["message"]
+
+
+async def test_further_forms_are_what_openssl_reads_and_follow_the_key(world: World, tmp_path: Path) -> None:
+    await world.authority()
+    await world.operator()
+    shop = await world.namespace()
+    await world.client(shop)
+    await world.certificate(shop, additionalOutputFormats=[{"type": "CombinedPEM"}, {"type": "DER"}])
+    await world.ready(CLIENT_CERTIFICATES, shop, "billing")
+
+    async def agree(files: dict[str, bytes]) -> None:
+        for name, content in files.items():
+            (tmp_path / name).write_bytes(content)
+        keys = []
+        for source in ("-in tls.key", "-in tls-combined.pem", "-in key.der -inform DER"):
+            command = f"openssl pkey {source} -pubout".split()
+            keys.append(await asyncio.to_thread(subprocess.check_output, command, cwd=tmp_path))
+        assert len(set(keys)) == 1
+        assert files["tls-combined.pem"].endswith(files["tls.crt"])
+
+    before = await world.secret(shop)
+    await agree(before)
+    await world.api.merge_patch(SECRETS.item(shop, "billing-mtls"), {"data": {"key.der": None}})
+
+    async def whole() -> bool:
+        return "key.der" in await world.secret(shop)
+
+    await eventually(whole)
+    await agree(await world.secret(shop))
+    item = CLIENT_CERTIFICATES.item(shop, "billing")
+    await world.api.merge_patch(item, {"metadata": {"annotations": {"mintls.dev/rekey-requested-at": "now"}}})
+
+    async def rekeyed() -> bool:
+        return (await world.secret(shop))["tls.key"] != before["tls.key"]
+
+    await eventually(rekeyed)
+    await agree(await world.secret(shop))
+    await world.api.merge_patch(item, {"spec": {"additionalOutputFormats": []}})
+
+    async def gone() -> bool:
+        return not {"key.der", "tls-combined.pem"} & set(await world.secret(shop))
+
+    await eventually(gone)

@@ -1,6 +1,6 @@
 """ClientCertificate: wants a certificate for a client of its own namespace, in a Secret."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
@@ -24,6 +24,7 @@ from mintls.api.v1alpha1.meta import (
 from mintls.api.v1alpha1.rules import (
     ANNOTATIONS,
     LABELS,
+    LIST_MAP_BY_TYPE,
     LIST_SET,
     OBJECT_NAME,
     REQUEST,
@@ -56,6 +57,11 @@ _SPEC_RULES = cel(
         "duration",
         "renewBefore must be shorter than duration (24h if left out): it is how long before the end of a certificate "
         "the next one is made; leave it out for a third of duration",
+    ),
+    Rule(
+        "!has(self.request) || !has(self.additionalOutputFormats) || self.additionalOutputFormats.size() == 0",
+        "with a request the key is not here, and can have no further form: leave additionalOutputFormats out",
+        field="additionalOutputFormats",
     ),
     Rule(
         "has(self.request) == has(oldSelf.request)",
@@ -92,6 +98,18 @@ class SecretTemplate(KubeStruct, frozen=True, kw_only=True):
         dict[str, Annotated[str, Meta(max_length=4096)]],
         Meta(description="Annotations, for programs that read them.", max_length=32, extra_json_schema=ANNOTATIONS),
     ] = msgspec.field(default_factory=dict)
+
+
+class OutputFormat(KubeStruct, frozen=True, kw_only=True):
+    """A further form of certificate and key in the Secret."""
+
+    type: Annotated[
+        Literal["CombinedPEM", "DER"],
+        Meta(
+            description="`CombinedPEM`: key and certificates in one file, `tls-combined.pem`. `DER`: the key as DER, "
+            "PKCS #8, in `key.der`."
+        ),
+    ]
 
 
 class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
@@ -149,6 +167,15 @@ class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    additional_output_formats: Annotated[
+        tuple[OutputFormat, ...],
+        Meta(
+            description="Further forms of certificate and key in the Secret, for programs that take no pair of PEM "
+            "files.",
+            max_length=2,
+            extra_json_schema=LIST_MAP_BY_TYPE,
+        ),
+    ] = ()
     dns_names: Annotated[
         tuple[DNSName, ...],
         Meta(

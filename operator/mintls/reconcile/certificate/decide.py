@@ -107,6 +107,7 @@ def wanted_credential(seen: Observed) -> Wanted | Blocked:
         requests=_requests(seen),
         origin=Origin(CLIENT_CERTIFICATE, seen.certificate.metadata.uid),
         request_key=request.key if request else None,
+        formats=tuple(form.type for form in spec.additional_output_formats),
     )
 
 
