@@ -55,6 +55,7 @@ CERTIFICATES = (
     certificate(
         "too many further forms",
         "spec.additionalOutputFormats: Too many: 3: must have at most 2 items",
+        'spec.additionalOutputFormats[2]: Duplicate value: {"type":"DER"}',
         UNCHECKED,
         additionalOutputFormats=[{"type": "DER"}, {"type": "CombinedPEM"}, {"type": "DER"}],
     ),

@@ -317,7 +317,7 @@ async def test_a_name_of_another_namespace_is_not_issued(world: World, shop: str
     refused = await world.reason(CLIENT_CERTIFICATES, shop, "thief", "NameNotAllowed")
 
     assert refused["message"] == (
-        f"spec.dnsNames bank.vault.svc: only names of Services of namespace {shop} are allowed, "
+        f"spec.dnsNames bank.vault.svc: of the cluster's names only those of Services of namespace {shop} are allowed, "
         f"such as <service>.{shop}.svc"
     )
 
