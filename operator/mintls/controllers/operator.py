@@ -24,7 +24,7 @@ from mintls.controllers.triggers import CLUSTER_TRUST_BUNDLE, SERVER_CERTIFICATE
 from mintls.controllers.writer import NotLeadingError, Writer
 from mintls.core.schedule import backoff
 from mintls.kube.client import ApiClient
-from mintls.kube.errors import ApiError
+from mintls.kube.errors import ApiError, NotFound
 from mintls.kube.informer import Informer
 from mintls.kube.lease import Lease
 from mintls.kube.paths import CLUSTER_TRUST_BUNDLES
@@ -108,13 +108,16 @@ class Operator:
     async def _served(self) -> tuple[Informer[Any], ...]:
         """The watches of kinds that this Kubernetes serves; others would be asked for in vain for ever."""
         known: set[str] = set()
-        for root in dict.fromkeys(one.resource.root for one in self._parts.optional):
+
+        async def ask(root: str) -> None:
             try:
                 answer = await self._api.get(root)
-            except ApiError as error:
-                logger.info("%s is not served: %s", root, error.message)
-                continue
-            known |= {f"{root}/{kind['name']}" for kind in answer.get("resources", ())}
+            except NotFound:
+                return
+            known.update(f"{root}/{kind['name']}" for kind in answer.get("resources", ()))
+
+        for root in dict.fromkeys(one.resource.root for one in self._parts.optional):
+            await self._until_done(partial(ask, root), root)
         served = tuple(one for one in self._parts.optional if one.resource.collection() in known)
         self._parts.triggers.cluster_bundles = any(one.resource is CLUSTER_TRUST_BUNDLES for one in served)
         return served

@@ -39,7 +39,6 @@ _AGAIN = timedelta(seconds=5)
 """How often a request that waits is looked at. It is gone by itself after a quarter of an hour."""
 
 _ACCOUNT = re.compile(r"system:serviceaccount:(?P<namespace>[a-z0-9-]+):(?P<name>[a-z0-9.-]+)")
-_USAGES = frozenset({"digital signature", "key encipherment", "client auth"})
 _DEFAULT_LIFE = timedelta(hours=24)
 
 
@@ -142,7 +141,10 @@ class ServiceRequestController:
             return self._clock() + _AGAIN
         except SigningRefused as refused:
             return await self._wait(item, Wait(Reason.ISSUING_FAILED, f"no certificate was signed: {refused}"))
-        await self._approve(item, order)
+        try:
+            await self._approve(item, order)
+        except Conflict:
+            return self._clock()  # somebody changed it: as it is now, it is looked at again
         await self._write(item, self._issued(item, order, chain, leaf))
         return None
 
@@ -153,7 +155,7 @@ class ServiceRequestController:
 
     async def _write(self, item: Object, status: dict[str, Any]) -> None:
         meta = item["metadata"]
-        body = {"metadata": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}, "status": status}
+        body = {"metadata": {"uid": meta["uid"]}, "status": status}
         try:
             await self._writer.merge_patch(self.resource.status(meta.get("namespace"), meta["name"]), body)
         except (Conflict, NotFound):
@@ -242,7 +244,8 @@ class SigningRequestController(ServiceRequestController):
             namespace=account["namespace"],
             service_account=account["name"],
             uid=item["metadata"]["uid"],
-            key=_requested_key(spec["request"]) if set(spec.get("usages") or ()) <= _USAGES else None,
+            key=_requested_key(spec["request"]),
+            usages=frozenset(spec.get("usages") or ()),
             longest=timedelta(seconds=wanted),
             options={
                 name: value
@@ -262,9 +265,10 @@ class SigningRequestController(ServiceRequestController):
         message = f"the service account may be OAuthClient {'/'.join(order.client)}"
         approved = self._condition("Approved", "ServiceAccountOfClient", message)
         path = f"{self.resource.item(None, item['metadata']['name'])}/approval"
-        body = {"metadata": {"uid": item["metadata"]["uid"]}, "status": {"conditions": [*conditions, approved]}}
-        answer = await self._writer.merge_patch(path, body)
-        cast("dict[str, Any]", item["metadata"])["resourceVersion"] = answer["metadata"]["resourceVersion"]
+        meta = item["metadata"]
+        # With the version: a condition that somebody else adds at this moment would go.
+        same = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
+        await self._writer.merge_patch(path, {"metadata": same, "status": {"conditions": [*conditions, approved]}})
 
     def _issued(self, item: Object, order: Sign, chain: str, leaf: x509.Certificate) -> dict[str, Any]:
         del item, order, leaf

@@ -26,6 +26,9 @@ SIGNER = "mintls.dev/client"
 CLIENT_ANNOTATION = "mintls.dev/client"
 """Names the OAuthClient where several name the service account."""
 
+USAGES = frozenset({"digital signature", "key encipherment", "client auth"})
+"""What a client's certificate may be used for (``certificates.k8s.io/v1``, ``KeyUsage``)."""
+
 SHORTEST = timedelta(hours=1)
 """No signer may issue less to a pod (PodCertificateRequest, ``spec.maxExpirationSeconds``)."""
 _LONGEST = timedelta(hours=24)
@@ -45,6 +48,7 @@ class Request:
         key: The public key that was proven; ``None`` for one of a kind that nobody here can use.
         longest: How long the certificate may live at most.
         options: What the pod's author says, unverified.
+        usages: What the key is to be used for, where that is said.
     """
 
     namespace: str
@@ -53,6 +57,7 @@ class Request:
     key: PublicKey | None
     longest: timedelta
     options: Mapping[str, str]
+    usages: frozenset[str] = USAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +183,9 @@ def _unfit(request: Request) -> Deny | None:
         return Deny(
             "UnknownAnnotation", f"{', '.join(unknown)}: only {CLIENT_ANNOTATION} is known, with a client's name"
         )
+    if not request.usages <= USAGES:
+        excess = ", ".join(sorted(request.usages - USAGES))
+        return Deny("UnsupportedUsages", f"{excess}: a client's certificate is for digital signature and client auth")
     try:
         describe(request.key)
     except InvalidKey:

@@ -222,12 +222,20 @@ def _with_retiring(seen: Observed, supplied: Supplied) -> Use:
     gone = [key for key in seen.authority.status.keys if key.role != "next" and key.fingerprint not in current]
     if not gone:
         return Use(supplied)
-    rotation = seen.authority.status.rotation
-    last = seen.leaves.last_end or seen.now
-    retire = (rotation.retire_at if rotation else None) or last.replace(microsecond=0) + timedelta(seconds=1)
+    retire = _retire_time(seen, gone)
     if seen.now >= retire:
         return Use(supplied)
     return Use(supplied, tuple(_certificates(gone)), retire)
+
+
+def _retire_time(seen: Observed, gone: list[AuthorityKey]) -> datetime:
+    """When the last leaf of these roots has ended: known since the one that signed last was replaced."""
+    rotation = seen.authority.status.rotation
+    known = rotation.retire_at if rotation else None
+    if known is not None and not any(key.role == "active" for key in gone):
+        return known
+    last = (seen.leaves.last_end or seen.now).replace(microsecond=0) + timedelta(seconds=1)
+    return max(known or last, last)
 
 
 def _certificates(keys: list[AuthorityKey]) -> Iterator[x509.Certificate]:

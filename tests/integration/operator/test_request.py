@@ -27,10 +27,15 @@ async def openssl_request(folder: Path, *names: str) -> str:
 
 async def certificate_of(world: World, shop: str, folder: Path) -> dict[str, bytes]:
     """What the client has: its own key, the certificate from the status, and what else is in the Secret."""
-    item = await world.ready(CLIENT_CERTIFICATES, shop, "billing")
-    files = await world.secret(shop)
+
+    async def told() -> dict[str, bytes] | None:
+        item = await world.ready(CLIENT_CERTIFICATES, shop, "billing")
+        files = await world.secret(shop)
+        return files if files["tls.crt"].decode() == item["status"]["certificate"] else None
+
+    # The status is written after the Secret.
+    files: dict[str, bytes] = await eventually(told)
     assert "tls.key" not in files, "no key in the cluster"
-    assert files["tls.crt"].decode() == item["status"]["certificate"]
     return files | {"tls.key": (folder / "tls.key").read_bytes()}
 
 

@@ -97,6 +97,7 @@ def test_what_somebody_may_still_mend_waits(changes: dict[str, Any], reason: Rea
         (replace(REQUEST, key=None), "UnsupportedKeyType"),
         (replace(REQUEST, key=pki.rsa_key(1024).public_key()), "UnsupportedKeyType"),
         (replace(REQUEST, options={"example.com/a": "b"}), "UnknownAnnotation"),
+        (replace(REQUEST, usages=frozenset({"client auth", "server auth"})), "UnsupportedUsages"),
     ],
 )
 def test_what_can_never_be_is_denied(request_: Request, reason: str) -> None:

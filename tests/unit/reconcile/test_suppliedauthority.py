@@ -11,7 +11,7 @@ from cryptography import x509
 
 from builders import pki
 from builders.objects import ca_object, with_status
-from builders.pki import DAY, HOUR, NOW
+from builders.pki import DAY, HOUR, MINUTE, NOW
 from mintls.api.v1alpha1 import CertificateAuthority
 from mintls.core.pki.certificate import encode_pem, key_fingerprint
 from mintls.core.pki.keys import encode_private_key
@@ -198,6 +198,17 @@ class TestAChange:
         end = replace(later, now=NOW + DAY + timedelta(seconds=1))
         assert used(decide(end)).also_trusted == ()
         assert [key.role for key in conclude(end, decide(end)).status.keys] == ["active"]
+
+    def test_of_the_root_a_second_time_gives_the_second_one_its_time_too(self) -> None:
+        known = after(seen())
+        first = seen(self.ANOTHER, known, Leaves(3, 3, NOW + HOUR))
+        known = with_status(known, conclude(first, decide(first)).status)
+        third = pki.authority("corporate")
+        files = {"tls_crt": encode_pem(third.intermediate), "tls_key": encode_private_key(third.signer.key)}
+        second = seen(contents(**files, ca_crt=encode_pem(third.root)), known, Leaves(3, 3, NOW + DAY), NOW + MINUTE)
+        use = used(decide(second))
+        assert use.also_trusted == (OTHER.root, CA.root)
+        assert use.retire == NOW + DAY + timedelta(seconds=1)
 
     def test_to_something_broken_leaves_what_was_known_in_the_status(self) -> None:
         known = after(seen())
