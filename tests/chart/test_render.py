@@ -197,6 +197,11 @@ def test_all_that_can_be_said_of_a_pod_arrives_there(helm: Helm) -> None:
         assert only["args"][-2:] == ["-vv", "--help"]
 
 
+def test_proxies_become_options_that_the_program_takes(helm: Helm) -> None:
+    args = container(helm.template("-f", EVERYTHING), "issuer")["args"]
+    assert "--proxy=edge/gateway=client-cert" in args
+
+
 def test_an_autoscaler_s_replicas_are_not_set_back(helm: Helm) -> None:
     rendered = helm.template("-f", EVERYTHING)
     assert "replicas" not in named(rendered, "Deployment", "mintls-issuer")["spec"]

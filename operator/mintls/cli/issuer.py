@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from mintls.cli.logs import configure_logging
-from mintls.cli.options import address, rate, shared
+from mintls.cli.options import address, proxy, rate, shared
 from mintls.cli.running import run
+from mintls.core.oauth.forwarded_certificate import Format
 from mintls.issuer.run import run_issuer
 from mintls.issuer.settings import Address, InvalidSettings, Settings
 from mintls.kube.client import ApiClient
@@ -34,6 +35,15 @@ from mintls.kube.errors import ConfigurationError
     "--address-rate",
     metavar="RATE[/BURST]",
     help="The same for one address; not where all callers come from the address of a proxy.",
+)
+@click.option(
+    "--proxy",
+    "proxies",
+    multiple=True,
+    metavar="NAMESPACE/NAME=FORMAT",
+    envvar="MINTLS_PROXIES",
+    help="An OAuthClient whose certificate makes a proxy that ends TLS: it is believed what certificates its clients "
+    f"have, in one FORMAT of {', '.join(Format)}. Repeatable.",
 )
 def issuer(**options: Any) -> None:
     """Issue tokens to clients that prove the key of their certificate in the TLS handshake."""
@@ -66,4 +76,5 @@ def _settings(options: dict[str, Any]) -> Settings:
         json_bodies=options["json_bodies"],
         client_rate=rate(options["client_rate"], "--client-rate"),
         address_rate=rate(options["address_rate"], "--address-rate"),
+        proxies=tuple(map(proxy, options["proxies"])),
     )

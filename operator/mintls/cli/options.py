@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
+from mintls.core.oauth.forwarded_certificate import Format
 from mintls.core.oauth.rate_limit import Rate
+from mintls.issuer.settings import TrustedProxy
 
 _SHARED = (
     click.option(
@@ -68,6 +70,24 @@ def address(text: str) -> tuple[str, int]:
     if not colon or not port.isdecimal() or int(port) > 65535:
         raise click.BadParameter(f"{text!r} must be HOST:PORT or :PORT, such as 127.0.0.1:8081 or :8081")
     return host.strip("[]"), int(port)
+
+
+_PROXY = re.compile(r"([a-z0-9-]{1,63})/([a-z0-9.-]{1,253})=([a-z-]+)")
+
+
+def proxy(text: str) -> TrustedProxy:
+    """``NAMESPACE/NAME=FORMAT``.
+
+    Raises:
+        click.BadParameter: It is something else.
+    """
+    found = _PROXY.fullmatch(text)
+    if not found or found[3] not in set(Format):
+        raise click.BadParameter(
+            f"--proxy {text!r} must be NAMESPACE/NAME of an OAuthClient, =, and one of {', '.join(Format)}, such as "
+            f"edge/gateway={Format.CLIENT_CERT}"
+        )
+    return TrustedProxy(found[1], found[2], Format(found[3]))
 
 
 _RATE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(?:/([0-9]{1,6}))?")

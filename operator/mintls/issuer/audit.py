@@ -27,6 +27,7 @@ class Trail(msgspec.Struct, tag_field="event", tag="audit", omit_defaults=True, 
         client: Namespace and name of its OAuthClient, if there is one.
         thumbprint: ``x5t#S256`` of the certificate.
         serial: Its serial number, in hexadecimal.
+        proxy: Namespace and name of the OAuthClient of the proxy that handed the certificate on.
         scope: Granted scope.
         audience: Granted audience.
         jti: Identifier of the token that was issued or introspected.
@@ -45,6 +46,7 @@ class Trail(msgspec.Struct, tag_field="event", tag="audit", omit_defaults=True, 
     client: str = ""
     thumbprint: str = ""
     serial: str = ""
+    proxy: str = ""
     scope: str = ""
     audience: str | tuple[str, ...] = ""
     jti: str = ""

@@ -78,6 +78,12 @@ class Directory:
         """The client that holds the id; ``None`` for an unknown or contested one."""
         return self._clients.get(client_id)
 
+    def client_of(self, key: Key) -> Client | None:
+        """The client of an OAuthClient, by namespace and name; ``None`` if there is none, or it is contested."""
+        registration = self._claims.get(key)
+        client = self._clients.get(registration.client_id) if registration else None
+        return client if client and client.registration is registration else None
+
     def trust(self, authority: str) -> Trust | None:
         """The keys of a CertificateAuthority; ``None`` if there is none of that name, or it has no keys."""
         return self._trust.get(authority)
@@ -86,6 +92,11 @@ class Directory:
     def clients(self) -> int:
         """How many clients can be authenticated."""
         return len(self._clients)
+
+    @property
+    def authorities(self) -> tuple[str, ...]:
+        """The names of the authorities that have keys."""
+        return tuple(self._trust)
 
     @property
     def anchors(self) -> tuple[x509.Certificate, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mintls.core.oauth.forwarded_certificate import HeaderLines
 from mintls.issuer.audit import Trail
 from mintls.issuer.peer import Peer
 
@@ -28,6 +29,7 @@ class Call:
         peer: Gives the certificate of the connection, ``None`` if there is none; raises ``InvalidClient`` if it cannot
             be read.
         trail: What the audit log will say of it.
+        header: Gives the lines of any other header, which only some requests need.
     """
 
     now: datetime
@@ -38,6 +40,7 @@ class Call:
     target: str
     peer: Callable[[], Peer | None]
     trail: Trail
+    header: HeaderLines
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,12 +60,17 @@ class Peers:
             return None
         peer = self._by_connection.get(connection)
         if peer is None:
-            peer = self._read(_presented(connection))
+            peer = self.presenting(_presented(connection))
             if peer is not None:
                 self._by_connection[connection] = peer
         return peer
 
-    def _read(self, chain: Sequence[bytes]) -> Peer | None:
+    def presenting(self, chain: Sequence[bytes]) -> Peer | None:
+        """The peer that presents these certificates, leaf first, in DER; ``None`` for none.
+
+        Raises:
+            InvalidClient: The leaf cannot be decoded.
+        """
         if not chain:
             return None
         key = _key(chain)

@@ -175,6 +175,7 @@ class Front:
             target=unquote(request.match_info.get("target", "")),
             peer=lambda: self._peers.of(connection),
             trail=trail,
+            header=lambda name: tuple(request.headers.getall(name, ())),
         )
 
     @web.middleware

@@ -12,6 +12,7 @@ from mintls.core.pki.names import NormalizedName, SubjectKind, SubjectName, norm
 from mintls.issuer.directory import Directory
 from mintls.issuer.ledger import Ledger
 from mintls.issuer.paths import Paths
+from mintls.issuer.proxies import Proxies
 from mintls.issuer.rates import Limiter
 from mintls.issuer.settings import Settings
 
@@ -51,6 +52,11 @@ class Services:
     def addresses(self) -> Limiter:
         """How fast each address is, whoever calls from it."""
         return Limiter(self.settings.address_rate)
+
+    @cached_property
+    def proxies(self) -> Proxies:
+        """Who may hand certificates of others on."""
+        return Proxies(self.settings.proxies, self.directory, self.paths)
 
     @cached_property
     def operator(self) -> NormalizedName:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
+from mintls.core.oauth.forwarded_certificate import Format
 from mintls.core.oauth.rate_limit import Rate
 from mintls.reconcile.installation import Installation
 
@@ -47,6 +48,21 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class TrustedProxy:
+    """A proxy that ends its clients' TLS and is believed what certificates they have.
+
+    Attributes:
+        namespace: Namespace of its own OAuthClient, by whose certificate it is known.
+        name: Name of that OAuthClient.
+        form: How it hands certificates on.
+    """
+
+    namespace: str
+    name: str
+    form: Format
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of it.
 
@@ -63,9 +79,10 @@ class Settings:
         client_rate: How many requests a client may make of this replica; ``None`` for any number.
         address_rate: How many may come from one address; ``None`` for any number.
         json_bodies: Whether a token request may be JSON, too.
+        proxies: Who may hand certificates of others on.
 
     Raises:
-        InvalidSettings: A URL is not one that RFC 8414 section 2 allows.
+        InvalidSettings: A URL is not one that RFC 8414 section 2 allows, or a proxy is named twice.
     """
 
     issuer_url: str
@@ -80,6 +97,7 @@ class Settings:
     json_bodies: bool = False
     client_rate: Rate | None = None
     address_rate: Rate | None = None
+    proxies: tuple[TrustedProxy, ...] = ()
 
     def __post_init__(self) -> None:
         for name, url in (("issuer_url", self.issuer_url), ("mtls_url", self.mtls_url)):
@@ -88,6 +106,10 @@ class Settings:
                     f"{name} {url!r} must be an https URL without query and fragment (RFC 8414 section 2), "
                     "such as https://mintls-issuer.mintls-system.svc:8443"
                 )
+        named = [(proxy.namespace, proxy.name) for proxy in self.proxies]
+        twice = next((one for one in named if named.count(one) > 1), None)
+        if twice:
+            raise InvalidSettings(f"proxies has {'/'.join(twice)} twice: a proxy hands certificates on in one format")
 
     @property
     def installation(self) -> Installation:

@@ -54,6 +54,8 @@ class Reason(StrEnum):
     """The connection has no client certificate."""
     UNREADABLE_CERTIFICATE = "unreadable_certificate"
     """The client certificate passed the handshake but cannot be decoded."""
+    FORWARDED_CERTIFICATE = "forwarded_certificate"
+    """A proxy hands a client certificate on in headers that are malformed (RFC 9440)."""
     UNKNOWN_CLIENT = "unknown_client"
     """No client holds that ``client_id``."""
     UNSUPPORTED_METHOD = "unsupported_method"

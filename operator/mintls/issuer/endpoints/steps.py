@@ -56,7 +56,7 @@ async def authenticate_client(services: Services, call: Call, form: Form) -> tup
     call.trail.client_id = client_id[:SHOWN]
     if call.authorization is not None:
         raise InvalidClient(Reason.AUTHORIZATION_HEADER)
-    peer = note_peer(call)
+    peer = client_peer(services, call)
     client = services.directory.client(client_id)
     if client is not None:
         call.trail.client = f"{client.registration.namespace}/{client.registration.name}"
@@ -76,16 +76,32 @@ async def authenticate_client(services: Services, call: Call, form: Form) -> tup
     return caller, certificate if caller.registration.certificate_bound else None
 
 
+def client_peer(services: Services, call: Call) -> Peer | None:
+    """The certificate of the client: that of the connection, or what a proxy at its other end hands on.
+
+    Raises:
+        InvalidClient: It cannot be decoded, or no handshake here would let it through.
+    """
+    peer = note_peer(call)
+    proxy = services.proxies.of(peer, call.now) if services.settings.proxies else None
+    if proxy is None:
+        return peer
+    call.trail.proxy = f"{proxy.namespace}/{proxy.name}"
+    return _note(call, services.proxies.client_of(proxy, call.header, call.now))
+
+
 def note_peer(call: Call) -> Peer | None:
     """The certificate of the connection, noted for the audit log before anybody judges it.
 
     Raises:
         InvalidClient: It cannot be decoded.
     """
-    peer = call.peer()
-    if peer is not None:
-        call.trail.thumbprint = peer.certificate.thumbprint
-        call.trail.serial = f"{peer.certificate.serial:x}"
+    return _note(call, call.peer())
+
+
+def _note(call: Call, peer: Peer | None) -> Peer | None:
+    call.trail.thumbprint = peer.certificate.thumbprint if peer else ""
+    call.trail.serial = f"{peer.certificate.serial:x}" if peer else ""
     return peer
 
 
