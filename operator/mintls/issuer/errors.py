@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from mintls.core.oauth.errors import (
+    InsufficientScope,
     InvalidClient,
     InvalidRequest,
     InvalidScope,
@@ -26,6 +27,7 @@ _STATUS: Mapping[type[OAuthError], int] = {
     InvalidScope: 400,
     InvalidTarget: 400,
     InvalidToken: 401,
+    InsufficientScope: 403,
     TemporarilyUnavailable: 503,
 }
 _CLOSING = frozenset({Reason.BODY_TOO_LARGE, Reason.BODY_TOO_SLOW})
@@ -52,7 +54,7 @@ def answer_error(error: OAuthError, realm: str, authorization: str | None) -> An
     """
     status = _STATUS_BY_REASON.get(error.reason) or _STATUS[type(error)]
     headers = dict(NO_STORE)
-    if status == 401:
+    if status in {401, 403}:
         headers["WWW-Authenticate"] = _challenge(error, realm, authorization)
     if isinstance(error, TemporarilyUnavailable):
         headers["Retry-After"] = str(error.retry_after)
@@ -60,13 +62,17 @@ def answer_error(error: OAuthError, realm: str, authorization: str | None) -> An
 
 
 def _challenge(error: OAuthError, realm: str, authorization: str | None) -> str:
-    """``WWW-Authenticate``, which every 401 has (RFC 9110 section 15.5.2).
+    """``WWW-Authenticate``, which every 401 has (RFC 9110 section 15.5.2), and each 403 (RFC 6750 section 3).
 
     A client that tried a scheme gets the same scheme back (RFC 6749 section 5.2). For TLS client authentication none is
     registered at IANA; the name used says what is needed.
     """
+    if error.reason is Reason.NO_ACCESS_TOKEN:
+        return f'Bearer realm="{realm}"'  # RFC 6750 section 3.1: no error where no token is
     if isinstance(error, InvalidToken):
         return f'Bearer realm="{realm}", error="{error.code}"'  # RFC 6750 section 3
+    if isinstance(error, InsufficientScope):
+        return f'Bearer realm="{realm}", error="{error.code}", scope="{error.scope}"'
     scheme = (authorization or "").partition(" ")[0].lower()
     if scheme in {"basic", "bearer"}:
         return f'{scheme.capitalize()} realm="{realm}"'

@@ -25,6 +25,7 @@ class Call:
         authorization: ``Authorization``, ``None`` if there was none.
         accept: ``Accept``, ``None`` if there was none.
         body: The body, whole. Not in the repr: it may hold a token.
+        query: The query of the URL, percent-encoded; "" if there is none.
         target: What the path names, such as a client id; "" if it names nothing.
         peer: Gives the certificate of the connection, ``None`` if there is none; raises ``InvalidClient`` if it cannot
             be read.
@@ -37,6 +38,7 @@ class Call:
     authorization: str | None = field(repr=False)
     accept: str | None
     body: bytes = field(repr=False)
+    query: str
     target: str
     peer: Callable[[], Peer | None]
     trail: Trail

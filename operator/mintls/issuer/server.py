@@ -21,6 +21,7 @@ from mintls.issuer.endpoints.introspection import introspection
 from mintls.issuer.endpoints.registration import registration
 from mintls.issuer.endpoints.revocation import revocation
 from mintls.issuer.endpoints.token import token
+from mintls.issuer.endpoints.verify import verify
 from mintls.issuer.errors import answer_error, error_body
 from mintls.issuer.exchange import NO_STORE, Answer, Call, Clock
 from mintls.issuer.metrics import CONTENT_TYPE, Metrics
@@ -55,6 +56,7 @@ _JWKS = Endpoint("jwks", "GET", keys, decides=False)
 _TOKEN = Endpoint("token", "POST", token)
 _INTROSPECTION = Endpoint("introspection", "POST", introspection)
 _REVOCATION = Endpoint("revocation", "POST", revocation)
+_VERIFY = Endpoint("verify", "GET", verify)
 _AUTHORITY = Endpoint("authority", "GET", authority)
 _REGISTRATION = Endpoint("registration", "GET", registration)
 
@@ -82,6 +84,7 @@ class Front:
             [
                 *self._documents(base),
                 *self._authenticated(base),
+                (f"{base}/verify", _VERIFY),
                 (f"{base}/register/{{target:[^/]+}}", _REGISTRATION),
                 (f"{base}/authorities/{{target:[^/]+}}", _AUTHORITY),
             ]
@@ -172,6 +175,7 @@ class Front:
             authorization=request.headers.get("Authorization"),
             accept=_accept(request),
             body=body,
+            query=request.rel_url.raw_query_string,
             target=unquote(request.match_info.get("target", "")),
             peer=lambda: self._peers.of(connection),
             trail=trail,

@@ -10,6 +10,7 @@
     ├── InvalidScope            invalid_scope            RFC 6749 section 5.2
     ├── InvalidTarget           invalid_target           RFC 8707 section 2
     ├── InvalidToken            invalid_token            RFC 6750 section 3.1
+    ├── InsufficientScope       insufficient_scope       RFC 6750 section 3.1
     └── TemporarilyUnavailable  temporarily_unavailable  RFC 6749 section 4.1.2.1
 
 What goes out (``code``, ``description``) is constant: it never depends on what the request held. ``reason`` and
@@ -102,6 +103,22 @@ class Reason(StrEnum):
     """The client is not registered for a requested resource."""
     NOT_THE_OPERATOR = "not_the_operator"
     """Somebody else than the operator reads a registration."""
+    NOT_A_PROXY = "not_a_proxy"
+    """Somebody else than a registered proxy wants a request verified."""
+    MALFORMED_DEMAND = "malformed_demand"
+    """What a proxy demands of a token is malformed."""
+    NO_ACCESS_TOKEN = "no_access_token"
+    """The request to a resource has no access token."""
+    WRONG_TOKEN = "wrong_token"
+    """The access token is malformed, of somebody else, expired or revoked."""
+    WRONG_AUDIENCE = "wrong_audience"
+    """The access token is for another resource."""
+    UNBOUND_TOKEN = "unbound_token"
+    """The access token is bound to nothing, and the resource demands that."""
+    NO_POSSESSION = "no_possession"
+    """The caller has not proven that it holds what the access token is bound to (RFC 8705 section 3)."""
+    MISSING_SCOPE = "missing_scope"
+    """The access token lacks a scope that the resource demands."""
     NO_SIGNING_KEY = "no_signing_key"
     """There is no key to sign with."""
     TOO_MANY_REQUESTS = "too_many_requests"
@@ -148,6 +165,9 @@ _WHAT_IS_WRONG: Mapping[Reason, str] = {
     "a client_assertion, without client_secret",
     Reason.ASSERTION_TYPE: "client_assertion goes with client_assertion_type="
     "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+    Reason.NOT_A_PROXY: "only a proxy that the issuer was told of may ask this, by the certificate of its OAuthClient",
+    Reason.MALFORMED_DEMAND: "the query must have audience, and may have scope and possession=strict or optional, each "
+    "once and nothing else",
     Reason.CERTIFICATE_NEEDED: "tokens of the client are bound to a certificate: present one that is valid now in the "
     "TLS handshake, at an endpoint of mtls_endpoint_aliases",
 }
@@ -200,10 +220,36 @@ class InvalidTarget(OAuthError):
 
 
 class InvalidToken(OAuthError):
-    """``invalid_token``: RFC 7592 section 2.1 answers so whoever may not read a registration."""
+    """``invalid_token``: the same words for whatever is wrong with the token.
+
+    RFC 7592 section 2.1 answers so, too, whoever may not read a registration.
+    """
 
     code = "invalid_token"
-    _description = "the caller may not read registrations"
+    _description = (
+        "the access token is missing, malformed, expired, revoked, for another resource, or not bound to what the "
+        "caller has proven"
+    )
+
+    @property
+    def description(self) -> str:
+        """Who may not read registrations has no token that could be wrong."""
+        return "the caller may not read registrations" if self.reason is Reason.NOT_THE_OPERATOR else self._description
+
+
+class InsufficientScope(OAuthError):
+    """``insufficient_scope``: the token is good, but not for this.
+
+    Attributes:
+        scope: What the resource demands, in the characters of RFC 6749 section 3.3.
+    """
+
+    code = "insufficient_scope"
+    _description = "the access token lacks a scope that the resource demands"
+
+    def __init__(self, reason: Reason, detail: str = "", *, scope: str = "") -> None:
+        super().__init__(reason, detail)
+        self.scope = scope
 
 
 class TemporarilyUnavailable(OAuthError):

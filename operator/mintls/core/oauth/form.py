@@ -29,6 +29,11 @@ class Form:
         """All values of a parameter that may be given several times."""
         return self._values.get(name, ())
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all parameters that have a value."""
+        return frozenset(self._values)
+
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
@@ -46,6 +51,30 @@ def parse_form(content_type: str | None, body: bytes) -> Form:
         InvalidRequest: Another media type or character set, a broken encoding, too many or repeated parameters.
     """
     _check_media_type(content_type)
+    return _parse(body)
+
+
+def parse_query(query: str) -> Form:
+    """Read the query of a URL as a form is read, but for one thing: a parameter without a value is an error.
+
+    Whoever demands something by it means to; a value that got lost must not be a demand that nobody makes.
+
+    Args:
+        query: As it was sent, percent-encoded.
+
+    Raises:
+        InvalidRequest: A broken encoding, too many, repeated or empty parameters.
+    """
+    empty = next((pair for pair in query.split("&") if pair and not pair.partition("=")[2]), None)
+    if empty is not None:
+        raise InvalidRequest(Reason.MALFORMED_DEMAND, f"parameter {empty[:64]!r} has no value")
+    try:
+        return _parse(query.encode())
+    except InvalidRequest as error:
+        raise InvalidRequest(Reason.MALFORMED_DEMAND, error.detail) from error
+
+
+def _parse(body: bytes) -> Form:
     if _BROKEN_ESCAPE.search(body):
         raise InvalidRequest(Reason.MALFORMED_BODY, "a % is not followed by two hexadecimal digits")
     pairs = [pair for pair in body.split(b"&") if pair]

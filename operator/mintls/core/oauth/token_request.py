@@ -89,6 +89,11 @@ def permit_grant(client: Client, grant_type: str) -> None:
         raise UnauthorizedClient(Reason.UNREGISTERED_GRANT_TYPE, grant_type)
 
 
+def is_scope(text: str) -> bool:
+    """Whether it is one scope or several (RFC 6749 section 3.3)."""
+    return _SCOPE.fullmatch(text) is not None
+
+
 def grant_scope(client: Client, asked: str | None) -> str:
     """The scope of the token (RFC 6749 section 3.3): what was asked for, each once, or the client's default.
 
@@ -100,7 +105,7 @@ def grant_scope(client: Client, asked: str | None) -> str:
     """
     if asked is None:
         return client.default_scope
-    if not _SCOPE.fullmatch(asked):
+    if not is_scope(asked):
         raise InvalidScope(Reason.MALFORMED_SCOPE, repr(asked[:128]))
     scopes = dict.fromkeys(asked.split(" "))
     excess = [scope for scope in scopes if scope not in client.scopes]

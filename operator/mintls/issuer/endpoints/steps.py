@@ -14,6 +14,7 @@ from mintls.issuer.exchange import Call
 from mintls.issuer.ledger import LedgerUnavailable
 from mintls.issuer.peer import Peer
 from mintls.issuer.services import Services
+from mintls.issuer.settings import TrustedProxy
 
 SHOWN = 256
 """How much of a client id is logged: none is longer, and whoever sends one may send anything."""
@@ -87,6 +88,15 @@ def client_peer(services: Services, call: Call) -> Peer | None:
     if proxy is None:
         return peer
     call.trail.proxy = f"{proxy.namespace}/{proxy.name}"
+    return forwarded_peer(services, call, proxy)
+
+
+def forwarded_peer(services: Services, call: Call, proxy: TrustedProxy) -> Peer | None:
+    """The client behind a proxy, noted for the audit log.
+
+    Raises:
+        InvalidClient: As ``client_peer``.
+    """
     return _note(call, services.proxies.client_of(proxy, call.header, call.now))
 
 

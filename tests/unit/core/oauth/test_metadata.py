@@ -86,6 +86,7 @@ def test_every_invalid_request_says_what_to_do_or_is_another_error(reason: Reaso
         ),
         *("unregistered_scope", "malformed_resource", "unregistered_resource", "not_the_operator", "no_signing_key"),
         *("unaccounted_certificate", "orphaned_certificate", "revoked_certificate", "forwarded_certificate"),
+        *("no_access_token", "wrong_token", "wrong_audience", "unbound_token", "no_possession", "missing_scope"),
         *("no_ledger", "too_many_requests", "wrong_assertion", "replayed_assertion"),
     }
     if reason in other:

@@ -1,0 +1,69 @@
+"""``GET /verify``: a proxy in front of a resource asks whether a request may pass (RFC 6750, RFC 8705 section 3).
+
+Made for nginx's ``auth_request``, Traefik's ``forwardAuth`` and their like: they hand on the headers of the request,
+pass it on 200, and give 401 and 403 to the client.
+"""
+
+from mintls.core.oauth.access_token import read_access_token
+from mintls.core.oauth.errors import InvalidRequest, Reason
+from mintls.core.oauth.form import parse_query
+from mintls.core.oauth.resource import Presented, bearer_token, permit, wanted
+from mintls.core.oauth.revocation import revocation_of
+from mintls.core.oauth.signing_keys import published_keys
+from mintls.issuer.endpoints.steps import SHOWN, forwarded_peer, note_peer
+from mintls.issuer.exchange import NO_STORE, Answer, Call
+from mintls.issuer.services import Services
+from mintls.issuer.settings import TrustedProxy
+
+CLIENT_ID_HEADER, SCOPE_HEADER = "X-Token-Client-Id", "X-Token-Scope"
+
+
+def verify(services: Services, call: Call) -> Answer:
+    """Say whether the token in the request's own ``Authorization`` gives access.
+
+    Raises:
+        InvalidRequest: The caller is no registered proxy, or its demand is malformed.
+        InvalidToken: The token does not give access.
+        InsufficientScope: It would with another scope.
+    """
+    proxy = require_proxy(services, call)
+    demand = wanted(parse_query(call.query))
+    token = bearer_token(call.header("Authorization"))
+    claims = read_access_token(token, published_keys(services.directory.signing_keys, call.now))
+    subject = services.directory.client(claims.client_id) if claims else None
+    if claims is not None:
+        call.trail.jti, call.trail.client_id = claims.jti, claims.client_id[:SHOWN]
+    if subject is not None:
+        call.trail.client = f"{subject.registration.namespace}/{subject.registration.name}"
+
+    def presented() -> Presented | None:
+        peer = forwarded_peer(services, call, proxy)
+        if peer is None:
+            return None
+        return Presented(peer.certificate, services.paths.finder(peer, call.now), services.directory.account)
+
+    granted = permit(
+        claims,
+        demand,
+        subject=subject,
+        revoked=claims is not None and services.directory.is_spent(revocation_of(claims).name),
+        presented=presented,
+        issuer=services.settings.issuer_url,
+        now=call.now,
+    )
+    call.trail.scope, call.trail.audience = granted.scope, demand.audience
+    who = {CLIENT_ID_HEADER: granted.client_id, SCOPE_HEADER: granted.scope}
+    return Answer(200, b"", headers={**NO_STORE, **who})
+
+
+def require_proxy(services: Services, call: Call) -> TrustedProxy:
+    """The proxy that calls (RFC 7662 section 2.1: whoever may ask can try tokens out).
+
+    Raises:
+        InvalidRequest: It is none. That is for whoever configures it, so it is no answer that a proxy hands on.
+    """
+    proxy = services.proxies.of(note_peer(call), call.now)
+    if proxy is None:
+        raise InvalidRequest(Reason.NOT_A_PROXY)
+    call.trail.proxy = f"{proxy.namespace}/{proxy.name}"
+    return proxy
