@@ -23,6 +23,9 @@ NODE_MODULE_DIR = MODULE_DIR.with_name("node")
 HELM_MODULE_DIR = MODULE_DIR.with_name("helm")
 """The Go module that Helm is built from, for the tests of the chart."""
 
+STEP_CA_MODULE_DIR = MODULE_DIR.with_name("step-ca")
+"""The Go module that step-ca is built from, for the tests of external authorities."""
+
 RUN_DIR = Path("/run/mintls")
 """Of all nodes on this machine; root's."""
 

@@ -1,6 +1,7 @@
 """Changes to an object that exists."""
 
 from crds.certificate_samples import REQUEST
+from crds.external_samples import EXTERNAL, STEP_CA
 from crds.sample import REQUIRED, Sample, refused
 
 CLIENT_ID_STAYS = (
@@ -30,6 +31,22 @@ UPDATES = (
         before=REQUIRED["ClientCertificate"],
     ),
     Sample("a CA of one's own at last", "CertificateAuthority", {"secretRef": {"name": "a"}}, before={}),
+    Sample(
+        "a CA elsewhere no more",
+        "CertificateAuthority",
+        {},
+        (
+            "spec: Invalid value: external cannot be taken out: certificates of it are in use; "
+            "make another CertificateAuthority instead",
+        ),
+        before={"external": EXTERNAL},
+    ),
+    Sample(
+        "a CA elsewhere that moved",
+        "CertificateAuthority",
+        {"external": EXTERNAL | {"stepCA": STEP_CA | {"url": "https://ca2.example"}}},
+        before={"external": EXTERNAL},
+    ),
     Sample(
         "a CA of one's own no more",
         "CertificateAuthority",

@@ -9,6 +9,7 @@ from mintls.controllers.authorities import AuthorityController
 from mintls.controllers.certificates import CertificateController, CertificateIndex
 from mintls.controllers.clients import ClientController
 from mintls.controllers.clustertrustbundle import ClusterTrustBundleController
+from mintls.controllers.externalauthorities import ExternalAuthorities
 from mintls.controllers.issuers import Endpoints, EndpointSlices, IssuerReplicas, StaticEndpoints
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key, Kind
@@ -66,6 +67,7 @@ class Assembly:
             EndpointSlices.
         optional: Further ones, of kinds that not every Kubernetes serves.
         replicas: The issuer's replicas.
+        external: Authorities whose CA is elsewhere.
     """
 
     def __init__(self, settings: OperatorSettings, api: ApiClient, writer: Writer, clock: Clock) -> None:
@@ -134,6 +136,7 @@ class Assembly:
         )
         self.replicas = IssuerReplicas(self._endpoints(slices), settings.installation.mtls_url)
         self._bundles = self._bundle_controller(bundles, namespaces)
+        self.external = self._external_authorities()
 
     def reconcilers(self) -> dict[Kind, Callable[[Key], Awaitable[datetime | None]]]:
         """What looks at an object of each kind."""
@@ -203,6 +206,17 @@ class Assembly:
             return StaticEndpoints(self._settings.issuer_replicas)
         return EndpointSlices(lambda: slices.store, self._settings.issuer_port_name)
 
+    def _external_authorities(self) -> ExternalAuthorities:
+        return ExternalAuthorities(
+            api=self._api,
+            reporter=Reporter(self.authorities, self._writer, self._recorder, self._clock),
+            keyring=self._keyring,
+            issuer_authority=self._settings.authority,
+            namespace=self._settings.installation.operator_namespace,
+            clock=self._clock,
+            on_change=self.triggers.authority_keys_changed,
+        )
+
     def _authority_controller(self) -> AuthorityController:
         reporter = Reporter(self.authorities, self._writer, self._recorder, self._clock)
         roots = RootReach(
@@ -231,6 +245,7 @@ class Assembly:
                 clock=self._clock,
                 on_change=self.triggers.authority_keys_changed,
             ),
+            external=self.external,
             namespace=self._settings.installation.operator_namespace,
             clock=self._clock,
             on_change=self.triggers.authority_keys_changed,
@@ -262,6 +277,7 @@ class Assembly:
             issuer_authority=self._settings.authority,
             labels=self._namespaces.store,
             on_written=self.triggers.credential_written,
+            on_not_had=self.triggers.certificate_not_had,
             clock=self._clock,
         )
 

@@ -12,6 +12,7 @@ from cryptography import x509
 
 from mintls.api.v1alpha1 import CertificateAuthority
 from mintls.controllers.entropy import new_key, new_serial
+from mintls.controllers.externalauthorities import ExternalAuthorities
 from mintls.controllers.keyring import Keyring, recorded_root
 from mintls.controllers.keys import Key
 from mintls.controllers.objects import ObjectStore
@@ -77,6 +78,7 @@ class AuthorityController:
         keyring: Keyring,
         roots: RootObserver,
         supplied: SuppliedAuthorities,
+        external: ExternalAuthorities,
         namespace: str,
         clock: Clock,
         on_change: Callable[[str], None],
@@ -91,6 +93,7 @@ class AuthorityController:
             keyring: Receives the keys.
             roots: Knows how far a next root has come.
             supplied: Reconciles those whose CA is in somebody else's Secret.
+            external: Reconciles those whose CA is elsewhere.
             namespace: The operator's namespace.
             clock: The time.
             on_change: Told the name of an authority whose keys or limits changed.
@@ -102,6 +105,7 @@ class AuthorityController:
         self._keyring = keyring
         self._roots = roots
         self._supplied = supplied
+        self._external = external
         self._namespace = namespace
         self._clock = clock
         self._on_change = on_change
@@ -117,10 +121,14 @@ class AuthorityController:
             ApiError: A Secret could not be read, or the status not written.
         """
         authority = self._store.get(("", key.name))
+        if authority is None or authority.spec.external is None:
+            await self._external.forget(key.name)
         if authority is None:
             if self._keyring.remove(key.name):
                 self._on_change(key.name)
             return None
+        if authority.spec.external is not None:
+            return await self._external.reconcile(authority)
         if authority.spec.secret_ref is not None:
             return await self._supplied.reconcile(authority, authority.spec.secret_ref.name)
         for _ in range(_ROUNDS):

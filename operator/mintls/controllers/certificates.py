@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate
+from mintls.controllers.certificatesource import SourceError
 from mintls.controllers.issuing import issue, kept_pair, secret_manifest
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key
@@ -36,7 +37,7 @@ from mintls.reconcile.certificate.values import (
     Written,
 )
 from mintls.reconcile.clienttable import ClientTable
-from mintls.reconcile.credential import CONTENTS_DIGEST, AuthorityView, SecretView, Violation
+from mintls.reconcile.credential import CONTENTS_DIGEST, ROOT_KEY, AuthorityView, SecretView, Violation
 from mintls.reconcile.installation import Installation
 from mintls.reconcile.reasons import Reason
 
@@ -119,13 +120,14 @@ class CertificateController:
         issuer_authority: str,
         labels: Mapping[tuple[str, str], Mapping[str, str]],
         on_written: Callable[[ClientCertificate], None],
+        on_not_had: Callable[[str], None],
         clock: Clock,
     ) -> None:
         """Prepare; the arguments are the parts that it gathers from and writes through.
 
         ``issuer_authority`` names the authority of the issuer's own certificate: every client has to trust it.
         ``labels`` has those of each namespace, by "" and its name. ``on_written`` is told of each ClientCertificate
-        whose Secret was written.
+        whose Secret was written, ``on_not_had`` the name of an authority whose CA elsewhere did not sign.
         """
         self._api = api
         self._writer = writer
@@ -140,6 +142,7 @@ class CertificateController:
         self._issuer_authority = issuer_authority
         self._labels = labels
         self._on_written = on_written
+        self._on_not_had = on_not_had
         self._clock = clock
         self._whole: dict[ObjectKey, str] = {}
 
@@ -197,7 +200,7 @@ class CertificateController:
             registration=standing.registration,
             client_problem=standing.problem.message if standing.problem else "",
             contest=standing.contest,
-            authority=self._authority(certificate.spec.authority_ref.name),
+            authority=self._authority(certificate),
             rival=self._rival(certificate),
             secret=self._secrets.get(_secret_key(certificate)),
             whole_version=self._whole.get(key) or certificate.status.secret_resource_version,
@@ -207,12 +210,15 @@ class CertificateController:
             namespace_labels=self._labels.get(("", certificate.metadata.namespace), {}),
         )
 
-    def _authority(self, name: str) -> AuthorityView | None:
+    def _authority(self, certificate: ClientCertificate) -> AuthorityView | None:
         """The authority, with the roots that a client of it needs: its own and the issuer's."""
+        name = certificate.spec.authority_ref.name
         view = self._keyring.view(name)
         if view is None or name == self._issuer_authority:
             return view
-        return replace(view, bundle=self._keyring.bundle(name, self._issuer_authority))
+        secret = self._secrets.get(_secret_key(certificate))
+        of_it = view.under(secret.annotations.get(ROOT_KEY, "")) if secret else view
+        return replace(of_it, bundle=self._keyring.bundle(name, self._issuer_authority))
 
     def _rival(self, certificate: ClientCertificate) -> str:
         """The earliest other ClientCertificate that writes to the same Secret, if it is earlier than this one."""
@@ -265,17 +271,33 @@ class CertificateController:
             return Failed(Violation(Reason.ISSUING_FAILED, f"no certificate was signed: {refused}"))
 
     async def _issue(self, seen: Observed, order: Issue) -> Outcome:
-        signer = self._keyring.signer(order.wanted.authority.name)
-        if signer is None:
+        source = self._keyring.source(order.wanted.authority.name)
+        if source is None:
             problem = f'CertificateAuthority "{order.wanted.authority.name}" cannot sign at present'
             return Failed(Violation(Reason.AUTHORITY_NOT_READY, problem))
-        pair = await issue(order.wanted, order.not_before, order.not_after, signer, order.kept_key)
-        manifest = self._manifest(seen, order, pair.files)
+        try:
+            pair = await issue(
+                order.wanted,
+                order.not_before,
+                order.not_after,
+                source,
+                kept_key=order.kept_key,
+                request=seen.certificate.spec.request or "",
+            )
+        except SourceError as error:
+            return self._not_had(order, error)
+        manifest = self._manifest(seen, order, pair.files, pair.root_key)
         if order.secret is None:
             body = await self._writer.create(SECRETS.collection(seen.certificate.metadata.namespace), manifest)
         else:
             body = await self._apply(seen, order.secret, manifest)
         return self._written(seen, body, pair.leaf, pair.tls_crt)
+
+    def _not_had(self, order: Issue, error: SourceError) -> Failed:
+        # It is seen whether it can be asked at all, before each of its certificates waits for it in vain.
+        self._on_not_had(order.wanted.authority.name)
+        violation = error.violation
+        return Failed(Violation(violation.reason, f"no certificate was had: {violation.message}"))
 
     async def _rewrite(self, seen: Observed, order: Rewrite) -> Outcome:
         manifest = self._manifest(seen, order, kept_pair(order.contents, order.wanted))
@@ -317,7 +339,7 @@ class CertificateController:
         body = await self._writer.merge_patch(path, patch)
         return str(body["metadata"]["resourceVersion"])
 
-    def _manifest(self, seen: Observed, order: Issue | Rewrite, pair: dict[str, bytes]) -> Object:
+    def _manifest(self, seen: Observed, order: Issue | Rewrite, pair: dict[str, bytes], root_key: str = "") -> Object:
         meta = seen.certificate.metadata
         return secret_manifest(
             namespace=meta.namespace,
@@ -326,7 +348,7 @@ class CertificateController:
             pair=pair,
             wanted=order.wanted,
             revision=order.revision,
-            root_key=_root_key(order),
+            root_key=root_key or _root_key(order),
             owner={
                 "apiVersion": CLIENT_CERTIFICATES.api_version,
                 "kind": CLIENT_CERTIFICATES.kind,

@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from mintls.controllers.entropy import new_key, new_serial
-from mintls.core.pki.certificate import CertificateFacts, encode_pem, facts
+from mintls.controllers.certificatesource import CertificateSource, Order
+from mintls.controllers.entropy import new_key
+from mintls.core.pki.certificate import CertificateFacts, encode_pem
 from mintls.core.pki.keys import PrivateKey, encode_private_key, encoding_of, load_private_key
-from mintls.core.pki.names import parse_dn
 from mintls.core.pki.outputformats import further_files
-from mintls.core.pki.profiles import EMPTY_NAME, LeafProfile
-from mintls.core.pki.signing import CertificateAuthorityKey, sign_leaf
 from mintls.reconcile.credential import (
     BUNDLE_DIGEST,
     CERTIFICATE_DIGEST,
@@ -30,11 +28,15 @@ from mintls.reconcile.credential import (
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A leaf with its chain and its key, as they stand in a Secret; ``tls_key`` is empty where the key is elsewhere."""
+    """A leaf with its chain and its key, as they stand in a Secret; ``tls_key`` is empty where the key is elsewhere.
+
+    ``root_key`` is the fingerprint of the root that it leads to, if its authority has several that it may be.
+    """
 
     leaf: CertificateFacts
     tls_crt: bytes
     tls_key: bytes = field(repr=False)
+    root_key: str = ""
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -46,30 +48,24 @@ async def issue(
     wanted: Wanted,
     not_before: datetime,
     not_after: datetime,
-    signer: CertificateAuthorityKey,
+    source: CertificateSource,
+    *,
     kept_key: PrivateKey | None = None,
+    request: str = "",
 ) -> Pair:
-    """Sign a leaf for a new key, or for ``kept_key``.
+    """Have a leaf signed for a new key, for ``kept_key``, or for that of a ``request``.
 
     Raises:
         SigningRefused: The authority may not sign this.
+        SourceError: A CA elsewhere did not sign this.
     """
     key = None if wanted.request_key else kept_key or await _make_key(wanted)
     public = key.public_key() if key else wanted.request_key
     if public is None:
         raise AssertionError("a key is made where none was requested for")
-    start, end = signer.clip(not_before, not_after)
-    profile = LeafProfile(
-        subject=parse_dn(wanted.subject.value) if wanted.subject else EMPTY_NAME,
-        san=wanted.names,
-        usage=wanted.usage,
-        not_before=start,
-        not_after=end,
-        origin=wanted.origin,
-    )
-    leaf = sign_leaf(profile, public, signer, new_serial())
+    signed = await source.sign(Order(wanted, not_before, not_after, public, key, request))
     tls_key = encode_private_key(key, wanted.encoding) if key else b""
-    return Pair(facts(leaf), encode_pem(leaf, *signer.chain), tls_key)
+    return Pair(signed.leaf, encode_pem(signed.leaf.certificate, *signed.chain), tls_key, signed.root_key)
 
 
 async def _make_key(wanted: Wanted) -> PrivateKey:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from cryptography import x509
 
 from mintls.api.v1alpha1 import CertificateAuthority
+from mintls.controllers.certificatesource import CertificateSource, LocalKey
 from mintls.core.durations import DurationError, parse_duration
 from mintls.core.pki.certificate import InvalidCertificate, key_fingerprint, load_pem_chain
 from mintls.core.pki.signing import CertificateAuthorityKey
@@ -21,14 +22,19 @@ class Keyring:
 
     _views: dict[str, AuthorityView] = field(default_factory=dict)
     _signers: dict[str, CertificateAuthorityKey] = field(default_factory=dict, repr=False)
+    _sources: dict[str, CertificateSource] = field(default_factory=dict, repr=False)
 
     def view(self, name: str) -> AuthorityView | None:
         """What others may know of the authority; ``None`` if it was not reconciled yet or is gone."""
         return self._views.get(name)
 
     def signer(self, name: str) -> CertificateAuthorityKey | None:
-        """The key that signs leaves; ``None`` while the authority cannot sign."""
+        """The key that signs leaves; ``None`` while the authority cannot sign, and where the key is elsewhere."""
         return self._signers.get(name)
+
+    def source(self, name: str) -> CertificateSource | None:
+        """Where its certificates come from; ``None`` while there are none to be had."""
+        return self._sources.get(name)
 
     def put(
         self,
@@ -67,6 +73,42 @@ class Keyring:
         )
         view = replace(view, bundle=render_bundle(view.roots))
         self._signers[name] = signer
+        self._sources[name] = LocalKey(signer)
+        return self._replace(name, view)
+
+    def put_external(
+        self,
+        authority: CertificateAuthority,
+        roots: tuple[x509.Certificate, ...],
+        source: CertificateSource,
+        problem: str,
+    ) -> bool:
+        """The authority's CA is elsewhere.
+
+        Args:
+            authority: The object.
+            roots: The roots that it may sign under, any of them.
+            source: Asks it.
+            problem: Why it cannot be asked at present; "" if it can.
+
+        Returns:
+            Whether anything changed for others.
+        """
+        name = authority.metadata.name
+        self._signers.pop(name, None)
+        if problem:
+            self._sources.pop(name, None)
+        else:
+            self._sources[name] = source
+        view = replace(
+            _with_spec(AuthorityView(name), authority),
+            problem=problem,
+            fingerprint=key_fingerprint(roots[0]),
+            root=roots[0],
+            also_trusted=roots[1:],
+            signs_under=roots,
+            bundle=render_bundle(roots),
+        )
         return self._replace(name, view)
 
     def block(self, authority: CertificateAuthority, problem: str, root: x509.Certificate | None) -> bool:
@@ -84,6 +126,7 @@ class Keyring:
         """
         name = authority.metadata.name
         self._signers.pop(name, None)
+        self._sources.pop(name, None)
         view = self._views.get(name) or _from_status(authority)
         with suppress(DurationError, InvalidCertificate):
             view = _with_spec(view, authority)
@@ -104,6 +147,7 @@ class Keyring:
             Whether anything changed for others.
         """
         self._signers.pop(name, None)
+        self._sources.pop(name, None)
         return self._views.pop(name, None) is not None
 
     def bundle(self, *names: str) -> str:

@@ -80,6 +80,7 @@ class Operator:
         finally:
             self._metrics.leading.set(0)
             await self._parts.replicas.close()
+            await self._parts.external.close()
             await self._lease.release()
 
     async def _lead(self, stop: asyncio.Event) -> None:

@@ -4,6 +4,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import Any
 
+from mintls.controllers.certificatesource import LocalKey
 from mintls.controllers.issuers import IssuerReplicas
 from mintls.controllers.issuing import issue, kept_pair, secret_manifest
 from mintls.controllers.keyring import Keyring
@@ -95,7 +96,7 @@ class ServerCertificateController:
         if order.kept is not None:
             pair = kept_pair(order.kept, order.wanted)
         else:
-            made = await issue(order.wanted, order.not_before, order.not_after, signer)
+            made = await issue(order.wanted, order.not_before, order.not_after, LocalKey(signer))
             pair = {"tls.crt": made.tls_crt, "tls.key": made.tls_key}
         namespace = self._installation.operator_namespace
         body = secret_manifest(
@@ -128,7 +129,7 @@ class ServerCertificateController:
         if self._own is not None and self._own[0] == authority.fingerprint and now < self._own[1]:
             return self._own[1]
         wanted = _own_certificate(self._installation, authority)
-        pair = await issue(wanted, *leaf_validity(wanted, now), signer)
+        pair = await issue(wanted, *leaf_validity(wanted, now), LocalKey(signer))
         self._replicas.use(pair, authority.bundle)
         renewal = now + (pair.leaf.not_after - now) / 2
         self._own = (authority.fingerprint, renewal)

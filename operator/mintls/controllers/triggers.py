@@ -109,6 +109,10 @@ class Triggers:
         if every:
             self._queue.add(SERVER_CERTIFICATE, self._lane())
 
+    def certificate_not_had(self, name: str) -> None:
+        """A CA elsewhere did not sign."""
+        self._queue.add(Key(Kind.AUTHORITY, "", name), self._lane())
+
     def replicas_changed(self, waiting: Iterable[ObjectKey]) -> None:
         """Replicas of the issuer came, went or became ready: the clients that wait to be seen registered."""
         self._add(Kind.CLIENT, waiting)

@@ -233,6 +233,7 @@ class _AuthorityStatus(KubeStruct, frozen=True, kw_only=True):
 
 class _AuthoritySpec(KubeStruct, frozen=True, kw_only=True):
     secret_ref: dict[str, Any] | None = None
+    external: dict[str, Any] | None = None
 
 
 class _Authority(KubeStruct, frozen=True, kw_only=True):
@@ -267,7 +268,7 @@ def _decode_authority(item: Object) -> TrustAnchors:
         roots=_readable(key.certificate for key in keys),
         intermediates=_readable(key.intermediate for key in keys if key.intermediate),
         # Where the operator made the root it signs for objects only; another's CA signs for others, too.
-        accountable=authority.spec.secret_ref is None,
+        accountable=authority.spec.secret_ref is None and authority.spec.external is None,
     )
 
 

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
@@ -82,6 +82,7 @@ class AuthorityView:
         also_trusted: Further roots that are trusted.
         next_root: The root that will sign; trusted already.
         retiring: The root that signed before; trusted still.
+        signs_under: Where the CA is elsewhere, the roots that it may sign under, any of them; else empty.
     """
 
     name: str
@@ -99,12 +100,24 @@ class AuthorityView:
     also_trusted: tuple[x509.Certificate, ...] = ()
     next_root: x509.Certificate | None = None
     retiring: Retiring | None = None
+    signs_under: tuple[x509.Certificate, ...] = ()
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the CA is elsewhere, and asked for each certificate."""
+        return bool(self.signs_under)
+
+    def under(self, root_key: str) -> "AuthorityView":
+        """As it is for a certificate of one of several roots that are equally good; itself for any other."""
+        root = next((one for one in self.signs_under if key_fingerprint(one) == root_key), None)
+        return replace(self, root=root, fingerprint=root_key) if root else self
 
     @property
     def roots(self) -> tuple[x509.Certificate, ...]:
         """The roots that are trusted."""
         before = self.retiring.root if self.retiring else None
-        return tuple(root for root in (self.root, *self.also_trusted, self.next_root, before) if root is not None)
+        found = (self.root, *self.also_trusted, *self.signs_under, self.next_root, before)
+        return tuple(dict.fromkeys(root for root in found if root is not None))
 
 
 @dataclass(frozen=True, slots=True)

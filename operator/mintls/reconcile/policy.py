@@ -3,7 +3,8 @@
 import re
 
 from mintls.core.oauth.registration import Registration
-from mintls.core.pki.names import InvalidName, NormalizedName, SubjectKind, SubjectName, normalize
+from mintls.core.pki.names import InvalidName, NormalizedName, SubjectKind, SubjectName, normalize, parse_dn
+from mintls.core.pki.origin import may_name_object
 from mintls.reconcile.installation import Installation
 
 # A trust domain has neither port nor user (SPIFFE-ID section 2.1), nor a dot at its end. A URI that has is no SPIFFE
@@ -24,6 +25,11 @@ def foreign_identity(registration: Registration, installation: Installation) -> 
         normalized = normalize(subject)
     except InvalidName as invalid:
         return f"{subject.kind} {subject.value!r} cannot be used: {invalid}"
+    if subject.kind == SubjectKind.SUBJECT_DN and may_name_object(parse_dn(subject.value)):
+        return (
+            f"subjectDN {subject.value} is how certificates of CAs elsewhere say which ClientCertificate they are for: "
+            "register another"
+        )
     if subject.kind == SubjectKind.SAN_URI:
         return _foreign_spiffe_id(str(normalized.value), namespace, registration.name, installation)
     if subject.kind == SubjectKind.SAN_DNS:

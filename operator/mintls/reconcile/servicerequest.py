@@ -149,6 +149,12 @@ def _registration(name: str, standing: Standing) -> Registration | Wait:
 
 def _able(name: str, authority: Callable[[str], AuthorityView | None]) -> AuthorityView | Wait:
     view = authority(name)
+    if view is not None and view.elsewhere:
+        return Wait(
+            Reason.AUTHORITY_NOT_READY,
+            f'CertificateAuthority "{name}" has its certificates from a CA elsewhere, which signs for '
+            "ClientCertificates only: let the OAuthClient name another authority, or make a ClientCertificate",
+        )
     if view is None or view.problem or view.signs_until is None:
         problem = view.problem if view else "there is none of that name"
         return Wait(Reason.AUTHORITY_NOT_READY, f'CertificateAuthority "{name}" cannot sign: {problem}')

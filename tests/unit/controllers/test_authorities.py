@@ -14,6 +14,7 @@ from builders.objects import after, body
 from builders.pki import NOW
 from mintls.api.v1alpha1 import CertificateAuthority
 from mintls.controllers.authorities import AuthorityController
+from mintls.controllers.externalauthorities import ExternalAuthorities
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.objects import ObjectStore
@@ -73,6 +74,15 @@ class World:
                 reporter=Reporter(self.store, writer, EventRecorder(self.api.client), self.clock),
                 keyring=self.keyring,
                 leaves=self.roots,
+                namespace="mintls-system",
+                clock=self.clock,
+                on_change=self.told.append,
+            ),
+            external=ExternalAuthorities(
+                api=self.api.client,
+                reporter=Reporter(self.store, writer, EventRecorder(self.api.client), self.clock),
+                keyring=self.keyring,
+                issuer_authority="default",
                 namespace="mintls-system",
                 clock=self.clock,
                 on_change=self.told.append,

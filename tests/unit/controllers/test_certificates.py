@@ -71,6 +71,7 @@ class World:
             issuer_authority="default",
             labels={},
             on_written=lambda _certificate: None,
+            on_not_had=lambda _authority: None,
             clock=self.clock,
         )
 

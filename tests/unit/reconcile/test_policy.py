@@ -25,6 +25,21 @@ def foreign_dns_name(name: str) -> str | None:
     )
 
 
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "CN=mintls:ClientCertificate:4f6c8f1e-0000-4000-8000-000000000001",
+        "CN=MINTLS:clientcertificate:1",
+        r"CN=\20mintls:ClientCertificate:1",
+        "CN=\N{FULLWIDTH LATIN SMALL LETTER M}intls:ClientCertificate:1",
+        "O=x,CN=mintls:",
+    ],
+)
+def test_a_subject_that_names_an_object_cannot_be_registered(subject: str) -> None:
+    assert "is how certificates of CAs elsewhere say" in (refusal(subjectDN=subject) or "")
+    assert refusal(subjectDN="CN=mintls-billing") is None
+
+
 class TestURIs:
     @pytest.mark.parametrize(
         "uri",

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+from mintls.api.v1alpha1.external import External
 from mintls.api.v1alpha1.keyspec import SIZE_RULES, PrivateKey
 from mintls.api.v1alpha1.meta import (
     AGE_COLUMN,
@@ -211,6 +212,14 @@ _SPEC_RULES = cel(
         "selfSigned and secretRef are two sources of certificates: leave one of them out",
     ),
     Rule(
+        "!has(self.external) || !(has(self.selfSigned) || has(self.secretRef))",
+        "external is a source of certificates of its own: leave selfSigned and secretRef out",
+    ),
+    Rule(
+        "!has(oldSelf.external) || has(self.external)",
+        "external cannot be taken out: certificates of it are in use; make another CertificateAuthority instead",
+    ),
+    Rule(
         "!has(oldSelf.secretRef) || has(self.secretRef)",
         "secretRef cannot be taken out: certificates of it are in use; make another CertificateAuthority instead",
     ),
@@ -240,6 +249,10 @@ class CertificateAuthoritySpec(KubeStruct, frozen=True, kw_only=True):
                 "without it within a minute.",
             ),
         ]
+        | None
+    ) = None
+    external: (
+        Annotated[External, Meta(description="A CA that runs elsewhere, and signs what the operator asks it for.")]
         | None
     ) = None
     policy: Annotated[Policy, Meta(description="What leaves may be.", extra_json_schema=_POLICY_RULES)] = Policy()

@@ -213,6 +213,11 @@ IP_PATTERN = Rule(
     "must be an IP address or a network, such as 10.0.0.7 or 10.0.0.0/8",
 )
 
+SERVER_URL = Rule(
+    matches(rf"https://({_HOST}|\[[0-9A-Fa-f:]+\])(:[0-9]{{1,5}})?"),
+    "must be https:// with a host, and a port if it is not 443, and nothing after it, such as https://ca.example:9000",
+)
+
 AUDIENCE = Rule(
     matches(_ABSOLUTE_URI),
     "must be an absolute URI without a fragment (RFC 8707 section 2), such as https://orders.shop.svc",
@@ -249,6 +254,10 @@ PEM_CERTIFICATE = Rule(
     matches(r"\s*-----BEGIN CERTIFICATE-----\s*[A-Za-z0-9+/][A-Za-z0-9+/=\s]*-----END CERTIFICATE-----\s*"),
     "must be one certificate in PEM and nothing else, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----; "
     "several certificates are several items, and a private key has no place here",
+)
+PEM_CERTIFICATES = Rule(
+    r"self.matches(r'^\s*-----BEGIN CERTIFICATE-----') && !self.contains('PRIVATE KEY')",
+    "must be certificates in PEM, from -----BEGIN CERTIFICATE----- on; a private key has no place here",
 )
 # RFC 7517 section 4.7: base64, not base64url, of DER.
 X5C = Rule(

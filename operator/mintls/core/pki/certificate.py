@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from mintls.core.pki.errors import InvalidCertificate, InvalidName
 from mintls.core.pki.keys import key_fingerprint, spki
 from mintls.core.pki.names import NormalizedName, normalize_general_name, normalize_subject
-from mintls.core.pki.origin import Origin, read_origin
+from mintls.core.pki.origin import Origin, origin_of_subject, read_origin
 
 __all__ = [
     "CertificateFacts",
@@ -102,7 +102,7 @@ def facts(certificate: x509.Certificate) -> CertificateFacts:
         names=names,
         public_key=public_key,
         spki_sha256=hashlib.sha256(spki(public_key)).digest(),
-        origin=read_origin(alternatives) if alternatives else None,
+        origin=(read_origin(alternatives) if alternatives else None) or origin_of_subject(certificate.subject),
     )
 
 

@@ -8,6 +8,8 @@
     |-- InvalidKey          bytes that are no private key, or one of an unsupported kind
     |-- RequestBroken       a certification request that cannot be read or proves nothing
     |-- SigningRefused      .reason: Refusal       what was asked must not be signed by this authority
+    |-- AnswerWrong         a certificate from a CA elsewhere that is not what it was asked for
+    |-- ProvisionerBroken   a provisioner's key that cannot be had from what there is
     |-- PathInvalid         .reason: PathProblem   no path from the leaf to an anchor holds now
     `-- CredentialBroken    .reason: Breakage      a certificate and a key that do not make a credential
 
@@ -72,6 +74,14 @@ class SigningRefused(PKIError):  # noqa: N818 - as above
     def __init__(self, reason: Refusal, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class AnswerWrong(PKIError):  # noqa: N818 - as above
+    """What a CA elsewhere signed is not what it was asked for, or leads to none of the roots that it is known by."""
+
+
+class ProvisionerBroken(PKIError):  # noqa: N818 - as above
+    """A provisioner's private key that cannot be read or decrypted. The message shows nothing of it."""
 
 
 class PathProblem(StrEnum):

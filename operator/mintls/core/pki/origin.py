@@ -5,14 +5,23 @@ It is a directory name among the subject alternative names (RFC 5280 section 4.2
 whoever reads it and however many there were, without a list of serial numbers that would have to be written before a
 certificate may be used. No registered name is a directory name, so nobody is authenticated by it; and a SPIFFE
 identity stays the only URI, as SPIFFE's X509-SVID asks (section 2).
+
+A CA that is asked over an API takes no directory name. For it the subject says the same, in a single common name:
+``CN=mintls:ClientCertificate:<metadata.uid>``. No client can be registered by such a subject.
 """
 
+import re
 from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from mintls.core.pki.errors import InvalidName
+from mintls.core.pki.preparation import prepare
+
 ORGANIZATION = "mintls.dev"
+_SUBJECT_PREFIX = "mintls:"
+_SUBJECT = re.compile(r"mintls:([A-Za-z]+):([0-9a-f-]+)")
 _ATTRIBUTES = [NameOID.ORGANIZATION_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME, NameOID.USER_ID]
 
 
@@ -35,6 +44,29 @@ def origin_name(origin: Origin) -> x509.DirectoryName:
     return x509.DirectoryName(
         x509.Name([x509.NameAttribute(oid, value) for oid, value in zip(_ATTRIBUTES, values, strict=True)])
     )
+
+
+def origin_subject(origin: Origin) -> x509.Name:
+    """The subject that says it: up to 61 characters, where a common name has 64 (RFC 5280 appendix A.1)."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{_SUBJECT_PREFIX}{origin.kind}:{origin.uid}")])
+
+
+def origin_of_subject(subject: x509.Name) -> Origin | None:
+    """The object that a subject speaks of; ``None`` if it is any other subject."""
+    attributes = list(subject)
+    if len(attributes) != 1 or attributes[0].oid != NameOID.COMMON_NAME:
+        return None
+    found = _SUBJECT.fullmatch(str(attributes[0].value))
+    return Origin(found[1], found[2]) if found else None
+
+
+def may_name_object(subject: x509.Name) -> bool:
+    """Whether a subject may compare equal to one that names an object (RFC 4518): nobody is registered by it."""
+    try:
+        values = [prepare(str(attribute.value), fold_case=True) for attribute in subject]
+    except InvalidName:
+        return False
+    return any(value.startswith(_SUBJECT_PREFIX) for value in values)
 
 
 def read_origin(names: x509.SubjectAlternativeName) -> Origin | None:

@@ -9,7 +9,8 @@ from mintls.core.oauth.accounting import CLIENT_CERTIFICATE
 from mintls.core.pki.credential import Credential
 from mintls.core.pki.errors import InvalidKey
 from mintls.core.pki.keys import PrivateKey, describe, key_fingerprint, key_fits, load_private_key
-from mintls.core.pki.origin import Origin
+from mintls.core.pki.names import SubjectKind, SubjectName
+from mintls.core.pki.origin import Origin, origin_subject
 from mintls.core.pki.request import read_request
 from mintls.reconcile import policy
 from mintls.reconcile.allowednames import further_names
@@ -85,6 +86,9 @@ def wanted_credential(seen: Observed) -> Wanted | Blocked:
         raise AssertionError("first_obstacle lets neither pass")
     template = spec.secret_template or SecretTemplate()
     subject, names = policy.leaf_names(registration, further_names(spec), seen.installation)
+    origin: Origin | None = Origin(CLIENT_CERTIFICATE, seen.certificate.metadata.uid)
+    if authority.elsewhere:
+        subject, origin = _asked_elsewhere(subject, seen.certificate.metadata.uid)
     request = read_request(spec.request) if spec.request else None
     return Wanted(
         subject=subject,
@@ -105,10 +109,21 @@ def wanted_credential(seen: Observed) -> Wanted | Blocked:
         labels=without_ours(template.labels),
         annotations=without_ours(template.annotations),
         requests=_requests(seen),
-        origin=Origin(CLIENT_CERTIFICATE, seen.certificate.metadata.uid),
+        origin=origin,
         request_key=request.key if request else None,
         formats=tuple(form.type for form in spec.additional_output_formats),
     )
+
+
+def _asked_elsewhere(registered: SubjectName | None, uid: str) -> tuple[SubjectName, Origin | None]:
+    """The subject of a certificate that a CA elsewhere signs, and whether it says for which object it is.
+
+    Such a CA takes no directory name, and gives every certificate a subject: it is the one that says so.
+    """
+    origin = Origin(CLIENT_CERTIFICATE, uid)
+    if registered is not None:
+        return registered, None
+    return SubjectName(SubjectKind.SUBJECT_DN, origin_subject(origin).rfc4514_string()), origin
 
 
 def _requests(seen: Observed) -> dict[str, str]:

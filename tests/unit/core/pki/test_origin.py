@@ -9,7 +9,7 @@ from cryptography.x509.oid import NameOID
 
 from builders import pki
 from mintls.core.pki.certificate import encode_pem, facts
-from mintls.core.pki.origin import Origin, origin_name, read_origin
+from mintls.core.pki.origin import Origin, origin_name, origin_subject, read_origin
 
 ORIGIN = Origin("ClientCertificate", "4f6c8f1e-0000-4000-8000-000000000001")
 OTHER = Origin("ClientCertificate", "4f6c8f1e-0000-4000-8000-000000000002")
@@ -70,3 +70,17 @@ def test_openssl_shows_it_and_takes_the_leaf(tmp_path: Path) -> None:
     verify = ["openssl", "verify", "-x509_strict", "-purpose", "sslclient"]
     chain = ["-CAfile", tmp_path / "root.pem", "-untrusted", tmp_path / "chain.pem"]
     assert "OK" in subprocess.check_output([*verify, *chain, tmp_path / "leaf.pem"], text=True)
+
+
+def test_a_subject_says_it_too_where_a_ca_elsewhere_takes_no_directory_name() -> None:
+    subject = origin_subject(ORIGIN).rfc4514_string()
+    assert subject == f"CN=mintls:ClientCertificate:{ORIGIN.uid}"
+    assert pki.authority().client(subject=subject).facts.origin == ORIGIN
+    assert pki.authority().client(subject=subject, origin=OTHER).facts.origin == OTHER
+
+
+@pytest.mark.parametrize(
+    "subject", ["", "CN=billing", f"CN=mintls:ClientCertificate:{ORIGIN.uid},O=x", "CN=mintls:ClientCertificate:"]
+)
+def test_another_subject_says_nothing(subject: str) -> None:
+    assert pki.authority().client(subject=subject).facts.origin is None

@@ -1,0 +1,129 @@
+"""``external`` of CertificateAuthorities."""
+
+from typing import Any
+
+from crds.name_samples import OBJECT_NAME
+from crds.sample import UNCHECKED, Sample, authority, refused, too_long
+from crds.trust_samples import CERTIFICATE
+
+PROVISIONER: dict[str, Any] = {"name": "mintls", "secretRef": {"name": "step-ca"}}
+STEP_CA: dict[str, Any] = {"url": "https://ca.example:9000", "provisioner": PROVISIONER}
+EXTERNAL: dict[str, Any] = {"caBundle": CERTIFICATE, "stepCA": STEP_CA}
+
+
+def step_ca(title: str, *errors: str, **members: Any) -> Sample:
+    return authority(title, *errors, external=EXTERNAL | {"stepCA": STEP_CA | members})
+
+
+def provisioner(title: str, *errors: str, **members: Any) -> Sample:
+    return step_ca(title, *errors, provisioner=PROVISIONER | members)
+
+
+def without(whole: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in whole.items() if key != name}
+
+
+EXTERNALS = (
+    authority("step-ca", external=EXTERNAL),
+    *(
+        authority(
+            f"a CA elsewhere beside {other}",
+            "spec: Invalid value: external is a source of certificates of its own: leave selfSigned and secretRef out",
+            external=EXTERNAL,
+            **{other: value},
+        )
+        for other, value in (("selfSigned", {}), ("secretRef", {"name": "corporate-ca"}))
+    ),
+    authority(
+        "a bundle that is no certificate",
+        refused(
+            "spec.external.caBundle",
+            "roots",
+            "must be certificates in PEM, from -----BEGIN CERTIFICATE----- on; a private key has no place here",
+        ),
+        external=EXTERNAL | {"caBundle": "roots"},
+    ),
+    authority(
+        "a bundle too long",
+        too_long("spec.external.caBundle", 8192),
+        UNCHECKED,
+        external=EXTERNAL | {"caBundle": "x" * 8193},
+    ),
+    *(
+        authority(
+            f"step-ca at {url}",
+            refused(
+                "spec.external.stepCA.url",
+                url,
+                "must be https:// with a host, and a port if it is not 443, and nothing after it, such as "
+                "https://ca.example:9000",
+            ),
+            external=EXTERNAL | {"stepCA": STEP_CA | {"url": url}},
+        )
+        for url in ("http://ca.example", "https://ca.example/1.0/sign", "https://u@ca.example", "ca.example:9000")
+    ),
+    *(
+        authority(f"step-ca at {url}", external=EXTERNAL | {"stepCA": STEP_CA | {"url": url}})
+        for url in ("https://ca", "https://10.0.0.7:9000", "https://[2001:db8::7]:9000")
+    ),
+    authority(
+        "a CA elsewhere without its roots",
+        "spec.external.caBundle: Required value",
+        UNCHECKED,
+        external=without(EXTERNAL, "caBundle"),
+    ),
+    authority(
+        "a CA elsewhere of no kind",
+        "spec.external.stepCA: Required value",
+        UNCHECKED,
+        external=without(EXTERNAL, "stepCA"),
+    ),
+    *(
+        authority(
+            f"step-ca without {name}",
+            f"spec.external.stepCA.{name}: Required value",
+            UNCHECKED,
+            external=EXTERNAL | {"stepCA": without(STEP_CA, name)},
+        )
+        for name in STEP_CA
+    ),
+    *(
+        step_ca(
+            f"a provisioner without {name}",
+            f"spec.external.stepCA.provisioner.{name}: Required value",
+            UNCHECKED,
+            provisioner=without(PROVISIONER, name),
+        )
+        for name in PROVISIONER
+    ),
+    step_ca("a long url", too_long("spec.external.stepCA.url", 512), UNCHECKED, url="https://" + "a" * 510),
+    provisioner(
+        "a provisioner without a name in it",
+        'spec.external.stepCA.provisioner.name: Invalid value: "": spec.external.stepCA.provisioner.name in body '
+        "should be at least 1 chars long",
+        name="",
+    ),
+    provisioner(
+        "a provisioner with a long name",
+        too_long("spec.external.stepCA.provisioner.name", 253),
+        UNCHECKED,
+        name="a" * 254,
+    ),
+    provisioner(
+        "a provisioner whose Secret has no name",
+        "spec.external.stepCA.provisioner.secretRef.name: Required value",
+        UNCHECKED,
+        secretRef={},
+    ),
+    provisioner(
+        "a provisioner whose Secret has a name that is none",
+        refused("spec.external.stepCA.provisioner.secretRef.name", "Step", OBJECT_NAME),
+        secretRef={"name": "Step"},
+    ),
+    provisioner(
+        "a provisioner whose Secret has a long name",
+        too_long("spec.external.stepCA.provisioner.secretRef.name", 253),
+        UNCHECKED,
+        secretRef={"name": "a" * 254},
+    ),
+)
