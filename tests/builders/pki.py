@@ -35,7 +35,7 @@ from mintls.core.pki.signing import (
 from mintls.core.pki.trust import TrustAnchors, render_bundle
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 CLIENT_ID = "spiffe://cluster.local/ns/shop/client/billing"
 

@@ -33,6 +33,7 @@ CLIENTS = (
         audiences=["https://orders.shop.svc", "urn:orders"],
         accessToken={"lifetime": "1h30m", "endsWithCertificate": False, "claims": {"tenant": "shop", "a.b:c/d": ""}},
         tlsClientCertificateBoundAccessTokens=False,
+        dpopBoundAccessTokens=True,
     ),
     client(
         "as large as is allowed",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from builders.dpop import proof
 from builders.forwarded import escaped_pem
-from builders.issuer import ISSUER_URL, SETTINGS, Bench, Reply, registration, running_issuer
+from builders.issuer import ISSUER_URL, SETTINGS, Bench, Reply, form, registration, running_issuer
 from builders.nginx import nginx_program, running_nginx
 from builders.pki import Leaf, dns, uri
 from builders.world import REPOSITORY, free_port
@@ -95,7 +96,8 @@ async def test_what_the_resource_is_told_of_a_client_comes_from_the_issuer_alone
 
 async def test_without_a_token_there_is_a_challenge(resource: Resource) -> None:
     reply = await resource.get(None, resource.bench.authority.client())
-    assert (reply.status, reply.headers["www-authenticate"]) == (401, f'Bearer realm="{ISSUER_URL}"')
+    assert reply.status == 401
+    assert reply.headers["www-authenticate"].startswith(f'Bearer realm="{ISSUER_URL}", DPoP realm="{ISSUER_URL}"')
 
 
 async def test_a_token_without_the_scope_is_told_which(resource: Resource) -> None:
@@ -103,6 +105,19 @@ async def test_a_token_without_the_scope_is_told_which(resource: Resource) -> No
     reply = await resource.get(await resource.token(leaf, scope="orders.write"), leaf)
     challenge = f'Bearer realm="{ISSUER_URL}", error="insufficient_scope", scope="orders.read"'
     assert (reply.status, reply.headers["www-authenticate"]) == (403, challenge)
+
+
+async def test_a_token_that_is_bound_to_a_key_passes_with_a_proof_for_this_request(resource: Resource) -> None:
+    resource.bench.put(registration(dpop_bound=True))
+    data = [argument for pair in form().items() for argument in ("-d", "=".join(pair))]
+    made = ("-H", f"DPoP: {proof()}")
+    token = (await resource.bench.curl("/token", *made, *data, leaf=resource.bench.authority.client())).json[
+        "access_token"
+    ]
+    for htu, status in (("https://orders.shop.svc/", 200), ("https://elsewhere.example/", 401)):
+        shown = proof(token=token, htm="GET", htu=htu, jti=htu)
+        headers = ("-H", f"Authorization: DPoP {token}", "-H", f"DPoP: {shown}")
+        assert (await resource.get(None, None, *headers)).status == status
 
 
 async def test_the_check_itself_cannot_be_asked_from_outside(resource: Resource) -> None:

@@ -26,6 +26,7 @@ async def test_the_operator_reads_the_registration_in_effect(bench: Bench, path:
         "grant_types": ["client_credentials"],
         "scope": "orders.read orders.write",
         "tls_client_certificate_bound_access_tokens": True,
+        "dpop_bound_access_tokens": False,
         "mintls_uid": "uid-of-shop-billing",
         "mintls_generation": 7,
         "mintls_suspended": False,

@@ -27,6 +27,12 @@ from mintls.kube.errors import ConfigurationError
     help="Take token requests in JSON, too; RFC 6749 wants a form.",
 )
 @click.option(
+    "--dpop-nonce",
+    is_flag=True,
+    envvar="MINTLS_DPOP_NONCE",
+    help="Demand a nonce of the issuer in DPoP proofs, so that none can be made in advance (RFC 9449 section 8).",
+)
+@click.option(
     "--client-rate",
     metavar="RATE[/BURST]",
     help="Requests a second of one client at this replica, and how many at once (default: RATE); left out, any number.",
@@ -74,6 +80,7 @@ def _settings(options: dict[str, Any]) -> Settings:
         mtls_address=Address(*address(options["mtls_address"])),
         probe_address=Address(*address(options["probe_address"])),
         json_bodies=options["json_bodies"],
+        dpop_nonce=options["dpop_nonce"],
         client_rate=rate(options["client_rate"], "--client-rate"),
         address_rate=rate(options["address_rate"], "--address-rate"),
         proxies=tuple(map(proxy, options["proxies"])),

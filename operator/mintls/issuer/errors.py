@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from mintls.core.oauth.dpop import ALGORITHMS as DPOP_ALGORITHMS
 from mintls.core.oauth.errors import (
     InsufficientScope,
     InvalidClient,
+    InvalidDpopProof,
     InvalidRequest,
     InvalidScope,
     InvalidTarget,
@@ -15,7 +17,9 @@ from mintls.core.oauth.errors import (
     Reason,
     TemporarilyUnavailable,
     UnauthorizedClient,
+    UnprovenRequest,
     UnsupportedGrantType,
+    UseDpopNonce,
 )
 from mintls.issuer.exchange import NO_STORE, Answer
 
@@ -28,8 +32,12 @@ _STATUS: Mapping[type[OAuthError], int] = {
     InvalidTarget: 400,
     InvalidToken: 401,
     InsufficientScope: 403,
+    InvalidDpopProof: 400,
+    UnprovenRequest: 401,
+    UseDpopNonce: 400,
     TemporarilyUnavailable: 503,
 }
+DPOP_NONCE = "DPoP-Nonce"
 _CLOSING = frozenset({Reason.BODY_TOO_LARGE, Reason.BODY_TOO_SLOW})
 # RFC 9110 sections 15.5.14 and 15.5.9: refused before it was read as OAuth. RFC 6585 section 4: whatever it says.
 _STATUS_BY_REASON: Mapping[Reason, int] = {
@@ -56,6 +64,8 @@ def answer_error(error: OAuthError, realm: str, authorization: str | None) -> An
     headers = dict(NO_STORE)
     if status in {401, 403}:
         headers["WWW-Authenticate"] = _challenge(error, realm, authorization)
+    if isinstance(error, UseDpopNonce):
+        headers[DPOP_NONCE] = error.nonce
     if isinstance(error, TemporarilyUnavailable):
         headers["Retry-After"] = str(error.retry_after)
     return Answer(status, error_body(error.code, error.description), headers=headers, closes=error.reason in _CLOSING)
@@ -67,13 +77,14 @@ def _challenge(error: OAuthError, realm: str, authorization: str | None) -> str:
     A client that tried a scheme gets the same scheme back (RFC 6749 section 5.2). For TLS client authentication none is
     registered at IANA; the name used says what is needed.
     """
-    if error.reason is Reason.NO_ACCESS_TOKEN:
-        return f'Bearer realm="{realm}"'  # RFC 6750 section 3.1: no error where no token is
-    if isinstance(error, InvalidToken):
-        return f'Bearer realm="{realm}", error="{error.code}"'  # RFC 6750 section 3
-    if isinstance(error, InsufficientScope):
-        return f'Bearer realm="{realm}", error="{error.code}", scope="{error.scope}"'
     scheme = (authorization or "").partition(" ")[0].lower()
+    bearer, dpop = f'Bearer realm="{realm}"', f'DPoP realm="{realm}", algs="{" ".join(DPOP_ALGORITHMS)}"'
+    if error.reason is Reason.NO_ACCESS_TOKEN:
+        return f"{bearer}, {dpop}"  # RFC 6750 section 3.1: no error where no token is
+    if isinstance(error, InvalidToken | InsufficientScope | UnprovenRequest):
+        # RFC 6750 section 3, RFC 9449 section 7.1: by the scheme that was tried.
+        scope = f', scope="{error.scope}"' if isinstance(error, InsufficientScope) else ""
+        return f'{dpop if scheme == "dpop" else bearer}, error="{error.code}"{scope}'
     if scheme in {"basic", "bearer"}:
         return f'{scheme.capitalize()} realm="{realm}"'
     return f'TLS-Client-Certificate realm="{realm}"'

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import msgspec
 
+from mintls.core.oauth.dpop import normalized_uri
 from mintls.core.oauth.metadata import server_metadata
 from mintls.core.pki.names import NormalizedName, SubjectKind, SubjectName, normalize
 from mintls.issuer.directory import Directory
@@ -14,6 +15,7 @@ from mintls.issuer.ledger import Ledger
 from mintls.issuer.paths import Paths
 from mintls.issuer.proxies import Proxies
 from mintls.issuer.rates import Limiter
+from mintls.issuer.replays import Replays
 from mintls.issuer.settings import Settings
 
 OPERATOR_AUTHORITY = "default"
@@ -57,6 +59,17 @@ class Services:
     def proxies(self) -> Proxies:
         """Who may hand certificates of others on."""
         return Proxies(self.settings.proxies, self.directory, self.paths)
+
+    @cached_property
+    def replays(self) -> Replays:
+        """Proofs that this replica has seen at resources."""
+        return Replays()
+
+    @cached_property
+    def token_urls(self) -> frozenset[str]:
+        """What the token endpoint is called, as DPoP proofs may name it."""
+        bases = (self.settings.issuer_url, self.settings.mtls_url)
+        return frozenset(normalized_uri(f"{base.rstrip('/')}/token") for base in bases)
 
     @cached_property
     def operator(self) -> NormalizedName:

@@ -80,6 +80,7 @@ class Settings:
         address_rate: How many may come from one address; ``None`` for any number.
         json_bodies: Whether a token request may be JSON, too.
         proxies: Who may hand certificates of others on.
+        dpop_nonce: Whether DPoP proofs at the token endpoint have to have a nonce of the issuer.
 
     Raises:
         InvalidSettings: A URL is not one that RFC 8414 section 2 allows, or a proxy is named twice.
@@ -98,6 +99,7 @@ class Settings:
     client_rate: Rate | None = None
     address_rate: Rate | None = None
     proxies: tuple[TrustedProxy, ...] = ()
+    dpop_nonce: bool = False
 
     def __post_init__(self) -> None:
         for name, url in (("issuer_url", self.issuer_url), ("mtls_url", self.mtls_url)):

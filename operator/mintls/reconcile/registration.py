@@ -88,6 +88,7 @@ def registration_of(client: OAuthClient, trust_domain: str) -> Registration:
         extra_claims=extra_claims_of(client),
         ends_with_certificate=spec.access_token.ends_with_certificate,
         keys=keys_of(client),
+        dpop_bound=spec.dpop_bound_access_tokens,
     )
 
 

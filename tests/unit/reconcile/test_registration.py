@@ -70,6 +70,7 @@ def test_an_empty_spec_is_a_registration_with_every_default_resolved() -> None:
         ({"accessToken": {"claims": {"b": "2", "a": "1"}}}, "extra_claims", (("a", "1"), ("b", "2"))),
         ({"accessToken": {"endsWithCertificate": False}}, "ends_with_certificate", False),
         ({"tlsClientCertificateBoundAccessTokens": False}, "certificate_bound", False),
+        ({"dpopBoundAccessTokens": True}, "dpop_bound", True),
         ({"suspended": True}, "suspended", True),
         ({"tokensNotBefore": "2026-01-01T01:00:00+01:00"}, "tokens_not_before", datetime(2026, 1, 1, tzinfo=UTC)),
     ],

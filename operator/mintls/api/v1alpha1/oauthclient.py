@@ -314,6 +314,14 @@ class OAuthClientSpec(KubeStruct, frozen=True, kw_only=True):
             "False makes bearer tokens, which whoever steals one can use."
         ),
     ] = True
+    dpop_bound_access_tokens: Annotated[
+        bool,
+        Meta(
+            description="Whether each token request has to have a DPoP proof (RFC 9449). Tokens are then bound to the "
+            "key of the proof by `cnf.jkt`, and to no certificate: for clients whose tokens go through something that "
+            "ends TLS. Each token costs a write to the Kubernetes API."
+        ),
+    ] = False
 
 
 class Identity(KubeStruct, frozen=True, kw_only=True):

@@ -32,6 +32,7 @@ def client_information(client: Client) -> dict[str, Any]:
         "grant_types": registration.grant_types,
         "scope": " ".join(registration.scopes),
         "tls_client_certificate_bound_access_tokens": registration.certificate_bound,
+        "dpop_bound_access_tokens": registration.dpop_bound,
         "mintls_uid": registration.uid,
         "mintls_generation": registration.generation,
         "mintls_suspended": registration.suspended,

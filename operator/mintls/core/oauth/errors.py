@@ -11,6 +11,9 @@
     ├── InvalidTarget           invalid_target           RFC 8707 section 2
     ├── InvalidToken            invalid_token            RFC 6750 section 3.1
     ├── InsufficientScope       insufficient_scope       RFC 6750 section 3.1
+    ├── InvalidDpopProof        invalid_dpop_proof       RFC 9449 section 5
+    │   └── UnprovenRequest     the same at a resource   RFC 9449 section 7.1
+    ├── UseDpopNonce            use_dpop_nonce           RFC 9449 section 8
     └── TemporarilyUnavailable  temporarily_unavailable  RFC 6749 section 4.1.2.1
 
 What goes out (``code``, ``description``) is constant: it never depends on what the request held. ``reason`` and
@@ -103,6 +106,12 @@ class Reason(StrEnum):
     """The client is not registered for a requested resource."""
     NOT_THE_OPERATOR = "not_the_operator"
     """Somebody else than the operator reads a registration."""
+    WRONG_PROOF = "wrong_proof"
+    """The DPoP proof is missing, or does not hold for this request (RFC 9449 section 4.3)."""
+    REPLAYED_PROOF = "replayed_proof"
+    """The DPoP proof was used before."""
+    NO_NONCE = "no_nonce"
+    """The DPoP proof has no recent nonce of the issuer."""
     NOT_A_PROXY = "not_a_proxy"
     """Somebody else than a registered proxy wants a request verified."""
     MALFORMED_DEMAND = "malformed_demand"
@@ -250,6 +259,35 @@ class InsufficientScope(OAuthError):
     def __init__(self, reason: Reason, detail: str = "", *, scope: str = "") -> None:
         super().__init__(reason, detail)
         self.scope = scope
+
+
+class InvalidDpopProof(OAuthError):
+    """``invalid_dpop_proof``: the same words for whatever is wrong with the proof."""
+
+    code = "invalid_dpop_proof"
+    _description = (
+        "the DPoP header must be there once, with a proof of RFC 9449 for this method and URL, made just now and not "
+        "used before"
+    )
+
+
+class UnprovenRequest(InvalidDpopProof):
+    """``invalid_dpop_proof`` at a resource (RFC 9449 section 7.1)."""
+
+
+class UseDpopNonce(OAuthError):
+    """``use_dpop_nonce``: the proof has to have a nonce, which comes along.
+
+    Attributes:
+        nonce: ``DPoP-Nonce`` of the answer.
+    """
+
+    code = "use_dpop_nonce"
+    _description = "the DPoP proof must have the nonce that this answer has in DPoP-Nonce"
+
+    def __init__(self, reason: Reason, detail: str = "", *, nonce: str = "") -> None:
+        super().__init__(reason, detail)
+        self.nonce = nonce
 
 
 class TemporarilyUnavailable(OAuthError):

@@ -5,6 +5,7 @@ from typing import Any
 
 from mintls.core.oauth.access_token import AccessTokenClaims
 from mintls.core.oauth.client import Client
+from mintls.core.oauth.confirmation import token_type
 from mintls.core.oauth.errors import InvalidRequest, Reason
 from mintls.core.oauth.form import Form
 
@@ -48,7 +49,7 @@ def introspect(
     answer: dict[str, Any] = {
         **claims.extra,
         "active": True,
-        "token_type": "Bearer",
+        "token_type": token_type(claims.cnf),
         "client_id": claims.client_id,
         "sub": claims.sub,
         "iss": claims.iss,
@@ -60,7 +61,7 @@ def introspect(
     if claims.scope:
         answer["scope"] = claims.scope
     if claims.cnf is not None:
-        answer["cnf"] = claims.cnf  # RFC 8705 section 3.2
+        answer["cnf"] = claims.cnf  # RFC 8705 section 3.2, RFC 9449 section 6.2
     return answer
 
 

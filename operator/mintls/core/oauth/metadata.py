@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from mintls.core.oauth.client_assertion import ALGORITHMS as ASSERTION_ALGORITHMS
 from mintls.core.oauth.client_assertion import PRIVATE_KEY_JWT
+from mintls.core.oauth.dpop import ALGORITHMS as DPOP_ALGORITHMS
 from mintls.core.oauth.self_signed import SELF_SIGNED
 from mintls.core.oauth.signing_keys import ALGORITHMS
 from mintls.core.oauth.token_request import GRANT_TYPES
@@ -64,6 +65,7 @@ def server_metadata(issuer: str, mtls: str) -> dict[str, Any]:
         "introspection_endpoint_auth_methods_supported": AUTH_METHODS,
         "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
         **_SIGNING,
+        "dpop_signing_alg_values_supported": DPOP_ALGORITHMS,  # RFC 9449 section 5.1
         "introspection_signing_alg_values_supported": ALGORITHMS,  # RFC 9701 section 7
         # Section 2 requires it; nothing here uses the authorization endpoint, so there is none.
         "response_types_supported": (),

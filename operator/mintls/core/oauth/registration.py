@@ -36,6 +36,7 @@ class Registration:
         suspended: Whether every request is refused.
         tokens_not_before: Tokens issued earlier are not active; ``None`` if there is no such limit.
         extra_claims: Names and values of claims that its access tokens carry beside the issuer's own.
+        dpop_bound: Whether tokens are bound to the key of a DPoP proof, and to no certificate (RFC 9449 section 5.2).
         keys: The keys that verify its assertions; empty unless it authenticates by ``private_key_jwt``.
         ends_with_certificate: Whether no access token outlives the certificate that it was issued over.
     """
@@ -62,6 +63,7 @@ class Registration:
     extra_claims: tuple[tuple[str, str], ...] = ()
     ends_with_certificate: bool = True
     keys: tuple[AssertionKey, ...] = ()
+    dpop_bound: bool = False
 
     @property
     def key(self) -> tuple[str, str]:

@@ -1,11 +1,12 @@
-"""Whether a resource may be accessed with a token: RFC 6750 for the request, RFC 8705 section 3 for the possession.
+"""Whether a resource may be accessed with a token.
 
-All that is wrong with a token is said in the same words; which of it is wrong learns the audit log alone.
+RFC 6750 for the request, RFC 8705 section 3 and RFC 9449 section 7 for the possession. All that is wrong with
+a token is said in the same words; which of it is wrong learns the audit log alone.
 """
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -21,8 +22,8 @@ from mintls.core.oauth.introspection import is_active
 from mintls.core.oauth.token_request import is_scope
 from mintls.core.pki.certificate import CertificateFacts
 
-# RFC 6750 section 2.1: b64token. Schemes have no case (RFC 9110 section 11.1).
-_BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
+# RFC 6750 section 2.1: b64token; RFC 9449 section 7.1 has the same. Schemes have no case (RFC 9110 section 11.1).
+_CREDENTIALS = re.compile(r"(bearer|dpop) +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
 _PARAMETERS = frozenset({"audience", "scope", "possession"})
 
 
@@ -53,6 +54,19 @@ class Wanted:
     def scopes(self) -> frozenset[str]:
         """The scopes as a set."""
         return frozenset(self.scope.split())
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A token as a request presents it.
+
+    Attributes:
+        scheme: ``bearer`` or ``dpop``.
+        value: The token. Not in the repr.
+    """
+
+    scheme: str
+    value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +101,10 @@ def wanted(query: Form) -> Wanted:
     return Wanted(audience, scope, Possession(possession))
 
 
-def bearer_token(authorization: tuple[str, ...]) -> str:
-    """The token of a request (RFC 6750 section 2.1). One in a form or a query is none (RFC 9700 section 4.3.2).
+def access_token(authorization: tuple[str, ...]) -> AccessToken:
+    """The token of a request (RFC 6750 section 2.1, RFC 9449 section 7.1).
+
+    One in a form or a query is none (RFC 9700 section 4.3.2).
 
     Args:
         authorization: The lines of ``Authorization``.
@@ -99,12 +115,12 @@ def bearer_token(authorization: tuple[str, ...]) -> str:
     if len(authorization) > 1:
         raise InvalidToken(Reason.WRONG_TOKEN, f"Authorization is there {len(authorization)} times")
     scheme = authorization[0].partition(" ")[0].lower() if authorization else ""
-    if scheme != "bearer":
+    if scheme not in {"bearer", "dpop"}:
         raise InvalidToken(Reason.NO_ACCESS_TOKEN, f"Authorization has scheme {scheme[:32]!r}")
-    found = _BEARER.fullmatch(authorization[0].strip(" "))
+    found = _CREDENTIALS.fullmatch(authorization[0].strip(" "))
     if not found:
         raise InvalidToken(Reason.WRONG_TOKEN, "no b64token")
-    return found[1]
+    return AccessToken(found[1].lower(), found[2])
 
 
 def permit(
@@ -113,7 +129,9 @@ def permit(
     *,
     subject: Client | None,
     revoked: bool,
+    scheme: str,
     presented: Callable[[], Presented | None],
+    proven_key: Callable[[], str],
     issuer: str,
     now: datetime,
 ) -> AccessTokenClaims:
@@ -124,12 +142,16 @@ def permit(
         demand: What the resource demands.
         subject: The client that the token was issued to, as it is registered now; ``None`` if it is no longer.
         revoked: Whether the token itself was revoked.
-        presented: Gives the caller's certificate; asked only if the token is bound. Raises ``InvalidClient``.
+        scheme: ``bearer`` or ``dpop``, as the token is presented.
+        presented: Gives the caller's certificate; asked only if the token is bound to one. Raises ``InvalidClient``.
+        proven_key: Gives the thumbprint of the key of the request's DPoP proof; asked only if the token is bound to
+            one. Raises ``InvalidDpopProof``.
         issuer: ``iss`` of this issuer.
         now: Aware UTC.
 
     Raises:
         InvalidToken: It does not, and no other scope would help.
+        InvalidDpopProof: It is bound to a key that the request does not prove.
         InsufficientScope: It lacks a scope.
     """
     if claims is None:
@@ -140,7 +162,12 @@ def permit(
         raise InvalidToken(Reason.WRONG_TOKEN, "revoked")
     if demand.audience not in claims.audiences:
         raise InvalidToken(Reason.WRONG_AUDIENCE, f"for {', '.join(sorted(claims.audiences))[:256]}")
-    if claims.cnf is not None:
+    bound_to_key = claims.cnf is not None and claims.cnf.jkt is not None
+    if bound_to_key != (scheme == "dpop"):  # RFC 9449 section 7.2: never as a bearer token
+        raise InvalidToken(Reason.NO_POSSESSION, f"presented by scheme {scheme}")
+    if claims.cnf is not None and bound_to_key:
+        _prove_key(claims.cnf, proven_key)
+    elif claims.cnf is not None:
         _prove(claims.cnf, subject, presented, now)
     elif demand.possession is not Possession.OPTIONAL:
         raise InvalidToken(Reason.UNBOUND_TOKEN)
@@ -148,6 +175,13 @@ def permit(
     if missing:
         raise InsufficientScope(Reason.MISSING_SCOPE, " ".join(sorted(missing))[:256], scope=demand.scope)
     return claims
+
+
+def _prove_key(bound: Confirmation, proven_key: Callable[[], str]) -> None:
+    """RFC 9449 section 4.3, the last rule."""
+    jkt = proven_key()
+    if jkt != bound.jkt:
+        raise InvalidToken(Reason.NO_POSSESSION, f"bound to key {bound.jkt}, proven: {jkt}")
 
 
 def _prove(bound: Confirmation, subject: Client, presented: Callable[[], Presented | None], now: datetime) -> None:

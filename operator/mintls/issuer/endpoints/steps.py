@@ -74,7 +74,8 @@ async def authenticate_client(services: Services, call: Call, form: Form) -> tup
     if services.directory.is_spent(spent.name) or not await spend(services, spent):
         raise InvalidClient(Reason.REPLAYED_ASSERTION)
     # One that it does not bind its tokens to plays no part at all, not even for how long they live.
-    return caller, certificate if caller.registration.certificate_bound else None
+    bound = caller.registration.certificate_bound and not caller.registration.dpop_bound
+    return caller, certificate if bound else None
 
 
 def client_peer(services: Services, call: Call) -> Peer | None:

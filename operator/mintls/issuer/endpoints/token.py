@@ -3,10 +3,11 @@
 import msgspec
 
 from mintls.core.oauth.access_token import access_token_claims, sign_access_token
-from mintls.core.oauth.confirmation import confirmation
+from mintls.core.oauth.confirmation import confirmation, token_type
 from mintls.core.oauth.token_request import grant_audience, grant_scope, parse_token_request, permit_grant
+from mintls.issuer.endpoints.proof import next_nonce, prove_key
 from mintls.issuer.endpoints.steps import authenticate_client, current_key, read_parameters
-from mintls.issuer.exchange import Answer, Call
+from mintls.issuer.exchange import NO_STORE, Answer, Call
 from mintls.issuer.services import Services
 
 
@@ -35,16 +36,18 @@ async def token(services: Services, call: Call) -> Answer:
     scope = grant_scope(client, request.scope)
     audience = grant_audience(client, request.resources)
     key = current_key(services, call)
+    jkt = await prove_key(services, call, client) if client.registration.dpop_bound else None
     claims = access_token_claims(
         client,
         issuer=services.settings.issuer_url,
         audience=audience,
         scope=scope,
-        confirmation=confirmation(client, certificate, call.now),
+        confirmation=confirmation(client, certificate, call.now, jkt=jkt),
         certificate_end=certificate.not_after if certificate else None,
         jti=services.identifier(),
         now=call.now,
     )
     call.trail.scope, call.trail.audience, call.trail.jti, call.trail.expires = scope, audience, claims.jti, claims.exp
-    response = TokenResponse(sign_access_token(claims, key), "Bearer", claims.exp - claims.iat, scope)
-    return Answer(200, msgspec.json.encode(response))
+    lifetime = claims.exp - claims.iat
+    response = TokenResponse(sign_access_token(claims, key), token_type(claims.cnf), lifetime, scope)
+    return Answer(200, msgspec.json.encode(response), headers=next_nonce(services, call) if jkt else NO_STORE)

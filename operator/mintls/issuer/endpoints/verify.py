@@ -1,4 +1,6 @@
-"""``GET /verify``: a proxy in front of a resource asks whether a request may pass (RFC 6750, RFC 8705 section 3).
+"""``GET /verify``: a proxy in front of a resource asks whether a request may pass.
+
+RFC 6750 for the request, RFC 8705 section 3 and RFC 9449 section 7 for the possession.
 
 Made for nginx's ``auth_request``, Traefik's ``forwardAuth`` and their like: they hand on the headers of the request,
 pass it on 200, and give 401 and 403 to the client.
@@ -7,9 +9,10 @@ pass it on 200, and give 401 and 403 to the client.
 from mintls.core.oauth.access_token import read_access_token
 from mintls.core.oauth.errors import InvalidRequest, Reason
 from mintls.core.oauth.form import parse_query
-from mintls.core.oauth.resource import Presented, bearer_token, permit, wanted
+from mintls.core.oauth.resource import Presented, access_token, permit, wanted
 from mintls.core.oauth.revocation import revocation_of
 from mintls.core.oauth.signing_keys import published_keys
+from mintls.issuer.endpoints.proof import proven_at_resource
 from mintls.issuer.endpoints.steps import SHOWN, forwarded_peer, note_peer
 from mintls.issuer.exchange import NO_STORE, Answer, Call
 from mintls.issuer.services import Services
@@ -24,12 +27,14 @@ def verify(services: Services, call: Call) -> Answer:
     Raises:
         InvalidRequest: The caller is no registered proxy, or its demand is malformed.
         InvalidToken: The token does not give access.
+        UnprovenRequest: Its DPoP proof does not hold.
+        TemporarilyUnavailable: There are too many proofs to tell whether one was used before.
         InsufficientScope: It would with another scope.
     """
     proxy = require_proxy(services, call)
     demand = wanted(parse_query(call.query))
-    token = bearer_token(call.header("Authorization"))
-    claims = read_access_token(token, published_keys(services.directory.signing_keys, call.now))
+    token = access_token(call.header("Authorization"))
+    claims = read_access_token(token.value, published_keys(services.directory.signing_keys, call.now))
     subject = services.directory.client(claims.client_id) if claims else None
     if claims is not None:
         call.trail.jti, call.trail.client_id = claims.jti, claims.client_id[:SHOWN]
@@ -47,7 +52,9 @@ def verify(services: Services, call: Call) -> Answer:
         demand,
         subject=subject,
         revoked=claims is not None and services.directory.is_spent(revocation_of(claims).name),
+        scheme=token.scheme,
         presented=presented,
+        proven_key=lambda: proven_at_resource(services, call, token.value, call.trail.client_id),
         issuer=services.settings.issuer_url,
         now=call.now,
     )

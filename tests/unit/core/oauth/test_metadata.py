@@ -34,6 +34,7 @@ def test_the_whole_document() -> None:
             f"{endpoint}_endpoint_auth_signing_alg_values_supported": ("ES256", "ES384", "PS256", "RS256", "EdDSA")
             for endpoint in ("token", "introspection", "revocation")
         },
+        "dpop_signing_alg_values_supported": ("ES256", "ES384", "PS256", "RS256", "EdDSA"),
         "introspection_signing_alg_values_supported": ("ES256",),
         "response_types_supported": (),
         "subject_types_supported": ("public",),
@@ -86,6 +87,7 @@ def test_every_invalid_request_says_what_to_do_or_is_another_error(reason: Reaso
         ),
         *("unregistered_scope", "malformed_resource", "unregistered_resource", "not_the_operator", "no_signing_key"),
         *("unaccounted_certificate", "orphaned_certificate", "revoked_certificate", "forwarded_certificate"),
+        *("wrong_proof", "replayed_proof", "no_nonce"),
         *("no_access_token", "wrong_token", "wrong_audience", "unbound_token", "no_possession", "missing_scope"),
         *("no_ledger", "too_many_requests", "wrong_assertion", "replayed_assertion"),
     }
