@@ -105,6 +105,18 @@ class FakeApi:
         self._wrote("patch", path)
         return copy.deepcopy(merged)
 
+    async def replace_status(self, path: str, uid: str, status: Object) -> Object:
+        await self._arrive("patch", path)
+        item = path.removesuffix("/status")
+        old = self._existing(item)
+        if old["metadata"]["uid"] != uid:
+            raise Conflict(409, "Conflict", "another object has the name now", path)
+        if status != old.get("status"):
+            version = {"resourceVersion": str(self._next())}
+            self.objects[item] = {**old, "status": copy.deepcopy(status), "metadata": {**old["metadata"], **version}}
+        self._wrote("patch", path)
+        return copy.deepcopy(self.objects[item])
+
     async def delete(
         self, path: str, *, uid: str | None = None, resource_version: str | None = None, **_: Any
     ) -> Object:

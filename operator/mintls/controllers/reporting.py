@@ -12,7 +12,7 @@ from mintls.controllers.writer import Writer
 from mintls.kube.errors import NotFound
 from mintls.kube.events import EventRecorder, ObjectRef
 from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, OAUTH_CLIENTS, Resource
-from mintls.kube.statuspatch import merge_patch
+from mintls.kube.statuspatch import merge_patch, without_nulls
 from mintls.reconcile.announcement import Announcement
 
 logger = logging.getLogger(__name__)
@@ -64,14 +64,13 @@ class Reporter[T: CustomResource]:
         )
 
     async def _write(self, item: T, status: Any) -> None:
-        patch = merge_patch(msgspec.to_builtins(item.status), msgspec.to_builtins(status))
-        if patch is None:
+        new = msgspec.to_builtins(status)
+        if merge_patch(msgspec.to_builtins(item.status), new) is None:
             return
         meta, resource = item.metadata, RESOURCES[type(item)]
-        # With the uid in it the patch cannot land on a later object of the same name.
-        body = {"metadata": {"uid": meta.uid}, "status": patch}
         try:
-            answer = await self._writer.merge_patch(resource.status(meta.namespace or None, meta.name), body)
+            path = resource.status(meta.namespace or None, meta.name)
+            answer = await self._writer.replace_status(path, meta.uid, without_nulls(new))
         except NotFound:
             return
         self._store.wrote(answer)

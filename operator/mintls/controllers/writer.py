@@ -45,6 +45,11 @@ class Writer:
         self._check()
         return await self._api.merge_patch(path, body)
 
+    async def replace_status(self, path: str, uid: str, status: Object) -> Object:
+        """The status of the object with that uid; as ``ApiClient.replace_status``."""
+        self._check()
+        return await self._api.replace_status(path, uid, status)
+
     async def delete(self, path: str, *, uid: str | None = None, resource_version: str | None = None) -> Object:
         """DELETE; as ``ApiClient.delete``."""
         self._check()

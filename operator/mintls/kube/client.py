@@ -17,7 +17,7 @@ import msgspec
 from yarl import URL
 
 from mintls.kube.credentials import Credentials, load_credentials
-from mintls.kube.errors import ApiError, Unauthorized, Unreachable, from_status
+from mintls.kube.errors import ApiError, Conflict, Invalid, Unauthorized, Unreachable, from_status
 from mintls.kube.lines import split_lines
 from mintls.kube.paths import parse_path
 
@@ -154,6 +154,37 @@ class ApiClient:
         params = {"fieldManager": FIELD_MANAGER}
         return await self._call("patch", "PATCH", path, body=body, params=params, media="application/merge-patch+json")
 
+    async def replace_status(self, path: str, uid: str, status: Object) -> Object:
+        """Replace the status of the very object that has this uid.
+
+        A uid in a merge patch would not do: for custom resources the API server takes the metadata of a patch to the
+        status from the object that is there. So this is a JSON patch (RFC 6902) that tests it first.
+
+        Args:
+            path: The status subresource.
+            uid: Of the object that the status is of.
+            status: The whole of it.
+
+        Raises:
+            Conflict: Another object has the name now.
+            ApiError: As its subclasses say.
+        """
+        patch: list[Object] = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "add", "path": "/status", "value": status},
+        ]
+        params = {"fieldManager": FIELD_MANAGER}
+        try:
+            return await self._call(
+                "patch", "PATCH", path, body=patch, params=params, media="application/json-patch+json"
+            )
+        except Invalid as error:
+            # A test that fails is a 422 which names no field; one that breaks the schema names it.
+            if error.causes:
+                raise
+            message = "another object has the name now"
+            raise Conflict(409, "Conflict", message, path, verb="patch") from error
+
     async def delete(
         self,
         path: str,
@@ -279,7 +310,7 @@ class ApiClient:
         path: str,
         *,
         params: Mapping[str, str] | None = None,
-        body: Object | None = None,
+        body: Object | list[Object] | None = None,
         media: str = _JSON,
         accept: str = _JSON,
         bounded: bool = True,

@@ -32,6 +32,13 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
     return patch or None
 
 
+def without_nulls(value: Any) -> Any:
+    """A JSON value without the members of its objects that are null; arrays stay as they are."""
+    if isinstance(value, Mapping):
+        return {name: without_nulls(member) for name, member in value.items() if member is not None}
+    return value
+
+
 def same_json(one: Any, other: Any) -> bool:
     """Whether two decoded JSON values are the same value: in Python alone ``True == 1``."""
     if isinstance(one, bool) or isinstance(other, bool):

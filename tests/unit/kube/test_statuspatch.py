@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mintls.kube.statuspatch import merge_patch, same_json
+from mintls.kube.statuspatch import merge_patch, same_json, without_nulls
 
 scalars = st.none() | st.booleans() | st.integers(-2, 2) | st.text("ab", max_size=2)
 values = st.recursive(
@@ -26,13 +26,6 @@ def apply_patch(target: Any, patch: Any) -> Any:
         else:
             result[name] = apply_patch(result.get(name), value)
     return result
-
-
-def without_nulls(value: Any) -> Any:
-    """Members that are null count as absent; arrays stay as they are."""
-    if isinstance(value, dict):
-        return {key: without_nulls(member) for key, member in value.items() if member is not None}
-    return value
 
 
 @pytest.mark.parametrize(
@@ -71,6 +64,10 @@ def test_there_is_a_patch_exactly_when_something_differs(old: dict[str, Any], ne
 def test_after_the_patch_there_is_none(old: dict[str, Any], new: dict[str, Any]) -> None:
     patch = merge_patch(old, new)
     assert merge_patch(apply_patch(old, patch or {}), new) is None
+
+
+def test_nulls_of_objects_are_left_out_and_arrays_stay() -> None:
+    assert without_nulls({"a": None, "b": {"c": None, "d": 1}, "e": [None]}) == {"b": {"d": 1}, "e": [None]}
 
 
 def test_only_what_differs_is_sent() -> None:
