@@ -155,12 +155,12 @@ class World:
         return await self._stack.enter_async_context(ApiClient.connect(str(path), on_request=on_request))
 
     def kubeconfig(self, account: str, server: str = "") -> Path:
-        """The account's own credentials; ``server`` is ``host:port`` of something between it and the API server."""
+        """The account's own credentials; ``server``: ``host:port`` or URL of something before the API server."""
         token = self.cluster.kubectl("-n", SYSTEM, "create", "token", account, "--duration", "1h").strip()
         config = json.loads(self.cluster.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
         config["users"][0]["user"] = {"token": token}
         if server:
-            config["clusters"][0]["cluster"]["server"] = f"https://{server}"
+            config["clusters"][0]["cluster"]["server"] = server if "://" in server else f"https://{server}"
         path = self.folder / f"{account}.kubeconfig"
         path.write_text(json.dumps(config))
         return path

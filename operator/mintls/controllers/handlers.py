@@ -40,14 +40,17 @@ async def watch(stores: Stores, credentials: Credentials) -> None:
     registry = registry_for(stores, loop, credentials)
     stop, ended = threading.Event(), loop.create_future()
 
+    def tell(error: BaseException | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waited for the end
+            loop.call_soon_threadsafe(_settle, ended, error)
+
     def run() -> None:
         error: BaseException | None = None
         try:
-            asyncio.run(_observe(registry, stop))
+            asyncio.run(_observe(registry, stop, on_failure=tell))
         except BaseException as caught:  # noqa: BLE001 - handed to the calling loop, whatever it is
             error = caught
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waited for the end
-            loop.call_soon_threadsafe(_settle, ended, error)
+        tell(error)
 
     threading.Thread(target=run, name="kopf", daemon=True).start()
     try:
@@ -58,8 +61,16 @@ async def watch(stores: Stores, credentials: Credentials) -> None:
             await asyncio.wait([ended], timeout=_ENDING_SECONDS)
 
 
-async def _observe(registry: kopf.OperatorRegistry, stop: threading.Event) -> None:
-    await kopf.operator(
+async def _observe(
+    registry: kopf.OperatorRegistry, stop: threading.Event, on_failure: Callable[[BaseException], None]
+) -> None:
+    """Run kopf until it is told to stop, or fails.
+
+    A failure is told at once: kopf then closes its other watches, which takes seconds, and now and then for ever (its
+    callback that closes a stream cannot be called from outside of a task). Nobody has to wait for that; what such a
+    thread still hands on is what the API server says.
+    """
+    tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=quiet_settings(),
         standalone=True,
@@ -68,11 +79,20 @@ async def _observe(registry: kopf.OperatorRegistry, stop: threading.Event) -> No
         # Or kopf asks for the name of the user, and a container's has none: its uid is in no /etc/passwd.
         identity=cast("Any", "mintls-operator"),
     )
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            on_failure(error)
+    # A thread of kopf's waits for the flag, and the loop's end for that thread, also where kopf failed.
+    stop.set()
+    await kopf.run_tasks(tasks, ignored=frozenset(filter(None, [asyncio.current_task()])))
     # aiohttp closes TLS connections after it has said that they are closed ("Graceful Shutdown" in its documentation).
     await asyncio.sleep(_CLOSING_SECONDS)
 
 
 def _settle(ended: asyncio.Future[None], error: BaseException | None) -> None:
+    if ended.done():
+        return
     if error is not None:
         ended.set_exception(error)
     else:
@@ -143,5 +163,5 @@ def quiet_settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = 30
     settings.networking.error_backoffs = (0.5, 0.5, 1, 1, 2, 2, 3, 3, 5, 5, 5, 5)
     settings.networking.enforce_retry_after = True
-    settings.process.ultimate_exiting_timeout = 10
+    settings.process.ultimate_exiting_timeout = None  # kopf would kill the whole process when it is slow to end
     return settings

@@ -24,6 +24,9 @@ class Metrics:
             ["verb", "resource", "status"],
             registry=self.registry,
         )
+        self.watch_restarts = Counter(
+            "mintls_watch_restarts", "Times that the watches of our kinds were begun again.", registry=self.registry
+        )
         self.leading = Gauge("mintls_leading", "1 while this replica holds the Lease.", registry=self.registry)
         self.queue = Gauge("mintls_queue_depth", "Objects that wait for a look.", ["lane"], registry=self.registry)
         self.objects = Gauge("mintls_objects", "Objects known.", ["kind"], registry=self.registry)

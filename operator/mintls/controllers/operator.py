@@ -21,6 +21,7 @@ from mintls.controllers.scheduler import Clock, Scheduler
 from mintls.controllers.settings import OperatorSettings
 from mintls.controllers.tasks import any_of, running, unless
 from mintls.controllers.triggers import CLUSTER_TRUST_BUNDLE, SERVER_CERTIFICATE, SIGNING_KEYS
+from mintls.controllers.watching import Watching
 from mintls.controllers.writer import NotLeadingError, Writer
 from mintls.core.schedule import backoff
 from mintls.kube.client import ApiClient
@@ -65,6 +66,14 @@ class Operator:
         self._reconcilers = self._parts.reconcilers()
         self._scheduler = Scheduler(self._parts.triggers.due, clock)
         self._failures: dict[Key, int] = {}
+        self._problem = ""
+        self._watching = Watching(
+            api,
+            frozenset(store.type.KIND.plural for store in self._stores()),
+            watch=self._watch,
+            sweep=self._sweep_all,
+            on_restart=metrics.watch_restarts.inc,
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Wait for the Lease, then lead until told to stop.
@@ -97,9 +106,7 @@ class Operator:
             tasks.append(await start(self._scheduler.run(), "scheduler"))
             tasks.append(await start(self._sweep_now_and_then(), "sweep"))
             tasks += [await start(self._work(), f"worker {number}") for number in range(self._settings.workers)]
-            parts = self._parts
-            stores = (parts.clients, parts.certificates, parts.authorities)
-            tasks.append(await start(watch(stores, self._api.credentials), "kopf"))
+            tasks.append(await start(self._watching.run(), "watches"))
             await any_of(stop, self._lease.lost, tasks=tasks)
         if self._lease.lost.is_set():
             raise LeaseLostError("the Lease was lost")
@@ -162,19 +169,28 @@ class Operator:
                 failures += 1
                 wait = backoff(failures, name, first=_FIRST_RETRY, ceiling=_LONGEST_START_WAIT)
                 logger.warning("cannot begin yet, next attempt in %.1f s: %s", wait.total_seconds(), error)
+                self._problem = str(error)
                 await asyncio.sleep(wait.total_seconds())
             else:
+                self._problem = ""
                 return
+
+    async def _watch(self) -> None:
+        parts = self._parts
+        await watch((parts.clients, parts.certificates, parts.authorities), self._api.credentials)
 
     async def _sweep_now_and_then(self) -> None:
         """Kopf does not tell of objects that vanished while a watch was broken: list them now and then."""
         while True:
             await asyncio.sleep(self._settings.sweep_seconds)
-            for store in self._stores():
-                try:
-                    await self._sweep(store)
-                except ApiError as error:
-                    logger.warning("a full list failed, the watches go on: %s", error)
+            await self._sweep_all()
+
+    async def _sweep_all(self) -> None:
+        for store in self._stores():
+            try:
+                await self._sweep(store)
+            except ApiError as error:
+                logger.warning("a full list failed, the watches go on: %s", error)
 
     async def _sweep(self, store: ObjectStore[CustomResource]) -> None:
         before, seen = store.uids(), set[ObjectKey]()
@@ -204,7 +220,7 @@ class Operator:
         except NotLeadingError:
             return
         except ApiError as error:
-            again, outcome = self._failed(key, str(error)), "api_error"
+            again, outcome = self._failed(key, str(error), error.retry_after or 0.0), "api_error"
         except Exception:
             logger.exception("%s: a defect", key)
             again, outcome = self._failed(key, "a defect, see the log"), "defect"
@@ -212,9 +228,10 @@ class Operator:
         self._metrics.reconciliations.labels(key.kind, outcome).inc()
         self._metrics.reconciliation_seconds.labels(key.kind).observe(time.perf_counter() - began)
 
-    def _failed(self, key: Key, problem: str) -> datetime:
+    def _failed(self, key: Key, problem: str, asked_seconds: float = 0.0) -> datetime:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         wait = backoff(failures, str(key), first=_FIRST_RETRY, ceiling=_LONGEST_RETRY)
+        wait = max(wait, timedelta(seconds=asked_seconds))  # as Retry-After says
         logger.warning("%s: attempt %d failed, next in %.1f s: %s", key, failures, wait.total_seconds(), problem)
         return self._clock() + wait
 
@@ -231,7 +248,10 @@ class Operator:
 
     def ready(self) -> str:
         """For ``/readyz``: a replica that waits for the Lease is ready to take over."""
-        return "" if self._parts.triggers.caught_up or not self._lease.held else "still reading the objects"
+        if self._parts.triggers.caught_up or not self._lease.held:
+            return ""
+        problems = [self._problem, *(informer.problem for informer in self._parts.informers)]
+        return ": ".join(["still reading the objects", *dict.fromkeys(filter(None, problems))])
 
     def observe(self) -> None:
         """Refresh the gauges."""
