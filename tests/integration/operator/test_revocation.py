@@ -1,4 +1,4 @@
-"""Revoked tokens and used assertions on a real API server: known to every replica, over restarts, until they expire."""
+"""Revoked tokens, used assertions and proofs on a real API server: known to every replica until they expire."""
 
 import asyncio
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 import jwt
 import pytest
 
+from builders.dpop import proof
 from builders.pki import ec_key
 from builders.world import SYSTEM, World, eventually, free_port
 from mintls.issuer import sweep as sweep_module
@@ -126,3 +127,35 @@ async def test_it_is_forgotten_when_the_token_is_dead(
         return await objects() == []
 
     await eventually(gone)
+
+
+async def test_a_dpop_proof_counts_once_at_all_replicas(billing: tuple[World, Path, str]) -> None:
+    """RFC 9449 section 11.1: replicas that are given the same proof at once let one of them through."""
+    world, folder, client_id = billing
+    second = free_port()
+    await world.issuer(ports=(free_port(), second))
+    shop = client_id.partition(":")[0]
+    spec = {"dpopBoundAccessTokens": True}
+    await world.api.merge_patch(OAUTH_CLIENTS.item(shop, "billing"), {"spec": spec})
+
+    async def answer(port: int, made: str) -> str:
+        pairs = {"grant_type": "client_credentials", "client_id": client_id}
+        data = [argument for name, value in pairs.items() for argument in ("-d", f"{name}={value}")]
+        command = ("curl", "-sS", "--cacert", "ca.crt", "--cert", "tls.crt", "--key", "tls.key", "-H", f"DPoP: {made}")
+        url = f"https://localhost:{port}/token"
+        process = await asyncio.create_subprocess_exec(*command, *data, url, stdout=asyncio.subprocess.PIPE, cwd=folder)
+        out, _ = await process.communicate()
+        body = json.loads(out)
+        return str(body.get("error") or body["token_type"])
+
+    ports = (world.ports[1], second)
+
+    async def registered() -> bool:
+        return {await answer(port, "none") for port in ports} == {"invalid_dpop_proof"}
+
+    await eventually(registered)
+    for number in range(5):
+        now = int(world.clock().timestamp())
+        made = proof(jti=str(number), iat=now, htu=f"{world.installation.mtls_url}/token")
+        answers = await asyncio.gather(*(answer(port, made) for port in ports * 2))
+        assert sorted(answers) == ["DPoP", *["invalid_dpop_proof"] * 3]
