@@ -18,6 +18,7 @@ _COMMANDS = {
     "rekey": ("mintls.cli.people.renew", "Have another certificate with another key issued now."),
     "revoke": ("mintls.cli.people.revoke", "End every certificate of a ClientCertificate, for good."),
     "rotate-root": ("mintls.cli.people.rotateroot", "Replace the root of an authority by another one."),
+    "remove-signing-key": ("mintls.cli.people.removesigningkey", "Remove a signing key of tokens, at once."),
     "token": ("mintls.cli.people.token", "Get a token with a Secret's credential, and say what is in it."),
     "version": ("mintls.cli.version", "Print the version."),
 }

@@ -18,6 +18,7 @@ from mintls.controllers.health import serve_health
 from mintls.controllers.metrics import Metrics
 from mintls.controllers.operator import LeaseLostError, Operator
 from mintls.controllers.settings import OperatorSettings
+from mintls.core.oauth.signing_algorithms import ALGORITHMS
 from mintls.kube.client import ApiClient
 from mintls.kube.errors import ConfigurationError
 from mintls.reconcile.installation import Installation
@@ -47,6 +48,14 @@ logger = logging.getLogger(__name__)
 )
 @click.option("--authority", default="default", show_default=True, help="CertificateAuthority of the issuer itself.")
 @click.option("--create-authority", is_flag=True, help="Make that authority where there never was one.")
+@click.option(
+    "--signing-algorithm",
+    type=click.Choice(ALGORITHMS),
+    default="ES256",
+    show_default=True,
+    envvar="MINTLS_SIGNING_ALGORITHM",
+    help="What tokens are signed with. A key for another one is published a day before it signs.",
+)
 @click.option("--health-address", default=":8080", show_default=True, help="Where probes and metrics are served.")
 @click.option("--lease-seconds", default=15, show_default=True, help="How soon another replica takes over.")
 @click.option("--workers", default=16, show_default=True, help="Objects that are looked at side by side.")
@@ -85,6 +94,7 @@ def _settings(options: dict[str, Any]) -> OperatorSettings:
         create_authority=options["create_authority"],
         issuer_service=options["issuer_service"],
         issuer_replicas=options["issuer_replicas"],
+        signing_algorithm=options["signing_algorithm"],
         workers=options["workers"],
         lease_seconds=options["lease_seconds"],
     )

@@ -324,6 +324,7 @@ class Assembly:
             writer=self._writer,
             namespace=self._settings.installation.operator_namespace,
             clock=self._clock,
+            algorithm=self._settings.signing_algorithm,
         )
 
     def _server_certificate_controller(self) -> ServerCertificateController:

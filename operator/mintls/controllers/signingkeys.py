@@ -1,15 +1,16 @@
 """The Secret with the keys that sign tokens."""
 
+import asyncio
 import base64
 import logging
 from datetime import datetime, timedelta
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
+from mintls.controllers.entropy import new_key
 from mintls.controllers.keys import Key
 from mintls.controllers.scheduler import Clock
 from mintls.controllers.writer import Writer
+from mintls.core.oauth.signing_algorithms import key_spec
 from mintls.core.oauth.signing_keys import (
     SigningKey,
     SigningKeysBroken,
@@ -34,8 +35,11 @@ _AGAIN = timedelta(minutes=5)
 class SigningKeysController:
     """Makes, publishes and retires signing keys."""
 
-    def __init__(self, *, api: ApiClient, writer: Writer, namespace: str, clock: Clock) -> None:
-        """Prepare; ``namespace`` is the operator's."""
+    def __init__(
+        self, *, api: ApiClient, writer: Writer, namespace: str, clock: Clock, algorithm: str = "ES256"
+    ) -> None:
+        """Prepare; ``namespace`` is the operator's, ``algorithm`` what new keys are for."""
+        self._algorithm = algorithm
         self._api = api
         self._writer = writer
         self._namespace = namespace
@@ -58,7 +62,7 @@ class SigningKeysController:
                 COMPONENT,
             )
             return now + _AGAIN
-        decision = decide(self._keys(secret), now)
+        decision = decide(self._keys(secret), now, self._algorithm)
         if isinstance(decision, Keep):
             return decision.look_again
         try:
@@ -92,7 +96,7 @@ class SigningKeysController:
     async def _write(self, secret: dict[str, Any] | None, change: Change, now: datetime) -> None:
         keys = change.keys
         if change.sign_from is not None:
-            keys = (*keys, _new_key(now, change.sign_from))
+            keys = (*keys, await asyncio.to_thread(new_signing_key, now, change.sign_from, self._algorithm))
             logger.info("made signing key %s, which signs from %s", keys[-1].kid, keys[-1].sign_from.isoformat())
         metadata: dict[str, Any] = {"name": NAME, "namespace": self._namespace, "labels": _LABELS}
         body = {
@@ -114,11 +118,12 @@ def _is_ours(secret: dict[str, Any]) -> bool:
     return bool((secret["metadata"].get("labels") or {}).get(COMPONENT) == "signing-keys")
 
 
-def _new_key(now: datetime, sign_from: datetime) -> SigningKey:
-    key = ec.generate_private_key(ec.SECP256R1())
+def new_signing_key(now: datetime, sign_from: datetime, algorithm: str) -> SigningKey:
+    """Another key; RSA takes long, see ``new_key``."""
+    key = new_key(key_spec(algorithm))
     return SigningKey(
         kid=key_id(key.public_key()),
-        alg="ES256",
+        alg=algorithm,
         private_key=key,
         created_at=now.replace(microsecond=0),
         sign_from=sign_from,

@@ -77,6 +77,12 @@ class Services:
         return normalize(SubjectName(SubjectKind.SAN_URI, self.settings.operator_identity))
 
     @cached_property
-    def metadata(self) -> bytes:
-        """The metadata document; it cannot change while the issuer runs."""
-        return msgspec.json.encode(server_metadata(self.settings.issuer_url, self.settings.mtls_url))
+    def _documents(self) -> dict[tuple[str, ...], bytes]:
+        return {}
+
+    def metadata(self, algorithms: tuple[str, ...]) -> bytes:
+        """The metadata document; nothing but what the issuer signs with can change in it while the issuer runs."""
+        if algorithms not in self._documents:
+            document = server_metadata(self.settings.issuer_url, self.settings.mtls_url, algorithms)
+            self._documents[algorithms] = msgspec.json.encode(document)
+        return self._documents[algorithms]

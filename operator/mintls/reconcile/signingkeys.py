@@ -14,6 +14,7 @@ LONGEST_TOKEN = timedelta(hours=24)
 """The limit of ``spec.accessToken.lifetime``."""
 GRACE = timedelta(hours=1)
 """Beside the longest token: clocks differ, and so do the times at which replicas learn of a key."""
+_BARELY = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +40,24 @@ class Change:
 type Decision = Keep | Change
 
 
-def decide(keys: Sequence[SigningKey], now: datetime) -> Decision:
-    """What to do with the keys now. The first key signs at once: nobody can know an earlier one."""
+def decide(keys: Sequence[SigningKey], now: datetime, algorithm: str = "ES256") -> Decision:
+    """What to do with the keys now. The first key signs at once: nobody can know an earlier one.
+
+    Args:
+        keys: The keys that there are.
+        now: Aware UTC.
+        algorithm: What the next key is for. If the last one is for another, the next is due now.
+    """
     start = now.replace(microsecond=0)
     alive = tuple(key for key in keys if key.retire_at is None or now < key.retire_at)
     last = max(alive, key=lambda key: key.sign_from, default=None)
     if last is None:
         return Change((), start)
     due = last.sign_from + SIGNS_FOR - PUBLISHED_AHEAD
-    if now >= due:
-        sign_from = max(last.sign_from + SIGNS_FOR, start + PUBLISHED_AHEAD)
+    other = last.alg != algorithm
+    if now >= due or other:
+        planned = last.sign_from + (_BARELY if other else SIGNS_FOR)
+        sign_from = max(planned, start + PUBLISHED_AHEAD)
         return Change(tuple(_retiring(key, sign_from) for key in alive), sign_from)
     if len(alive) != len(keys):
         return Change(alive, None)

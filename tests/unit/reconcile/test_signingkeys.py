@@ -43,6 +43,23 @@ class TestTheFirstKey:
         assert decide((key("a", NOW),), NOW) == Keep(NOW + SIGNS_FOR - PUBLISHED_AHEAD)
 
 
+class TestAnotherAlgorithm:
+    def test_is_published_a_day_before_it_signs_like_any_successor(self) -> None:
+        change = decide((key("a", NOW),), NOW + DAY, "PS256")
+        takes_over = NOW + DAY + PUBLISHED_AHEAD
+        assert change == Change((key("a", NOW, takes_over + LONGEST_TOKEN + GRACE),), takes_over)
+
+    def test_comes_after_a_key_that_does_not_sign_yet(self) -> None:
+        change = decide((key("a", NOW), key("b", NOW + 30 * DAY)), NOW, "ES384")
+        assert isinstance(change, Change)
+        assert change.sign_from is not None
+        assert change.sign_from > NOW + 30 * DAY
+
+    def test_is_made_once(self) -> None:
+        made = SigningKey("b", "PS256", ONE_KEY, NOW, NOW + PUBLISHED_AHEAD)
+        assert isinstance(decide((key("a", NOW), made), NOW, "PS256"), Keep)
+
+
 class TestTheSuccessor:
     due = NOW + SIGNS_FOR - PUBLISHED_AHEAD
 

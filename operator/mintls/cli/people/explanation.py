@@ -9,7 +9,7 @@ import jwt
 
 from mintls.cli.people.credential import Finding
 from mintls.cli.people.report import in_words
-from mintls.core.oauth.signing_keys import ALGORITHMS
+from mintls.core.oauth.signing_algorithms import ALGORITHMS
 
 _TYPES = ("at+jwt", "application/at+jwt")
 _JUDGED = frozenset({"iss", "iat", "exp", "cnf"})

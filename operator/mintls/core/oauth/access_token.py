@@ -6,21 +6,18 @@ from typing import Any
 
 import jwt
 import msgspec
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from jwt.api_jws import PyJWS
 
 from mintls.core.oauth.client import Client
 from mintls.core.oauth.confirmation import Confirmation
 from mintls.core.oauth.extra_claims import OWN_PREFIX
-from mintls.core.oauth.signing_keys import ALGORITHMS, SigningKey, base64url
+from mintls.core.oauth.signing_algorithms import ALGORITHMS, sign
+from mintls.core.oauth.signing_keys import SigningKey, base64url
 
 TYPE = "at+jwt"
 """``typ`` of the header (RFC 9068 section 2.1): tells an access token from any other JWT of the same key."""
 
 _jws = PyJWS(algorithms=ALGORITHMS)
-_ES256 = ec.ECDSA(hashes.SHA256())
 
 
 class AccessTokenClaims(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -96,7 +93,7 @@ def sign_access_token(claims: AccessTokenClaims, key: SigningKey) -> str:
 
 
 def sign_jwt(payload: bytes, typ: str, key: SigningKey) -> str:
-    """A JWS in compact serialization (RFC 7515 section 7.1), signed with ES256 (RFC 7518 section 3.4).
+    """A JWS in compact serialization (RFC 7515 section 7.1), signed with the key's algorithm.
 
     Written out, because on this path PyJWT costs more than the signature itself. What others send is read by PyJWT.
 
@@ -107,8 +104,8 @@ def sign_jwt(payload: bytes, typ: str, key: SigningKey) -> str:
     """
     header = msgspec.json.encode({"alg": key.alg, "typ": typ, "kid": key.kid})
     signing_input = b".".join((base64url(header), base64url(payload)))
-    r, s = decode_dss_signature(key.private_key.sign(signing_input, _ES256))
-    return b".".join((signing_input, base64url(r.to_bytes(32) + s.to_bytes(32)))).decode("ascii")
+    signature = sign(key.alg, key.private_key, signing_input)
+    return b".".join((signing_input, base64url(signature))).decode("ascii")
 
 
 def read_access_token(token: str, keys: Iterable[SigningKey]) -> AccessTokenClaims | None:

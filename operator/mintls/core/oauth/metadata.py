@@ -7,7 +7,6 @@ from mintls.core.oauth.client_assertion import ALGORITHMS as ASSERTION_ALGORITHM
 from mintls.core.oauth.client_assertion import PRIVATE_KEY_JWT
 from mintls.core.oauth.dpop import ALGORITHMS as DPOP_ALGORITHMS
 from mintls.core.oauth.self_signed import SELF_SIGNED
-from mintls.core.oauth.signing_keys import ALGORITHMS
 from mintls.core.oauth.token_request import GRANT_TYPES
 
 AUTH_METHODS = ("tls_client_auth", SELF_SIGNED, PRIVATE_KEY_JWT)
@@ -38,7 +37,7 @@ def base_path(url: str) -> str:
     return urlsplit(url).path.rstrip("/")
 
 
-def server_metadata(issuer: str, mtls: str) -> dict[str, Any]:
+def server_metadata(issuer: str, mtls: str, algorithms: tuple[str, ...] = ("ES256",)) -> dict[str, Any]:
     """RFC 8414 section 2 with RFC 8705 sections 3.3 and 5.
 
     Nearly every client has a certificate, so the endpoints that authenticate a client are where the certificate is
@@ -47,6 +46,7 @@ def server_metadata(issuer: str, mtls: str) -> dict[str, Any]:
     Args:
         issuer: The issuer's identifier, also the base of the endpoints that ask for no certificate.
         mtls: The base of the endpoints that do.
+        algorithms: What it signs with.
     """
     base, mtls_base = issuer.rstrip("/"), mtls.rstrip("/")
     authenticated = {
@@ -66,10 +66,10 @@ def server_metadata(issuer: str, mtls: str) -> dict[str, Any]:
         "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
         **_SIGNING,
         "dpop_signing_alg_values_supported": DPOP_ALGORITHMS,  # RFC 9449 section 5.1
-        "introspection_signing_alg_values_supported": ALGORITHMS,  # RFC 9701 section 7
+        "introspection_signing_alg_values_supported": algorithms,  # RFC 9701 section 7
         # Section 2 requires it; nothing here uses the authorization endpoint, so there is none.
         "response_types_supported": (),
         # OpenID Connect Discovery 1.0 section 3 requires these two of every provider; its libraries refuse without.
         "subject_types_supported": ("public",),
-        "id_token_signing_alg_values_supported": ALGORITHMS,
+        "id_token_signing_alg_values_supported": algorithms,
     }

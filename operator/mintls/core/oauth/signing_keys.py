@@ -4,7 +4,6 @@ A key goes through four times: it is made and published (``createdAt``), it sign
 instead, and it is gone (``retireAt``), which is after the last token that it signed is dead.
 """
 
-import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,12 +11,10 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from mintls.core.pki.keys import InvalidKey, encode_private_key, load_private_key
-
-ALGORITHMS = ("ES256",)
-_COORDINATE = 32  # octets of a P-256 coordinate: RFC 7518 section 6.2.1.2 wants the full size
+from mintls.core.oauth.jwk import public_members, thumbprint
+from mintls.core.oauth.signing_algorithms import ALGORITHMS, fits, key_spec
+from mintls.core.pki.keys import InvalidKey, PrivateKey, PublicKey, encode_private_key, load_private_key
 
 
 class SigningKeysBroken(ValueError):  # noqa: N818 - reads as the sentence that it stands for
@@ -39,7 +36,7 @@ class SigningKey:
 
     kid: str
     alg: str
-    private_key: ec.EllipticCurvePrivateKey = field(repr=False)
+    private_key: PrivateKey = field(repr=False)
     created_at: datetime
     sign_from: datetime
     retire_at: datetime | None = None
@@ -94,12 +91,15 @@ def encode_signing_keys(keys: Sequence[SigningKey]) -> bytes:
     return msgspec.json.encode(_Document(entries))
 
 
-def key_id(public_key: ec.EllipticCurvePublicKey) -> str:
+def key_id(public_key: PublicKey) -> str:
     """``kid``: the JWK thumbprint with SHA-256 (RFC 7638 section 3), so that no two keys share one."""
-    members = _public_members(public_key)
-    # RFC 7638 section 3.2 and 3.3: only the required members, in lexicographic order, without white space.
-    canonical = msgspec.json.encode({name: members[name] for name in ("crv", "kty", "x", "y")})
-    return base64url(hashlib.sha256(canonical).digest()).decode("ascii")
+    return thumbprint(public_key)
+
+
+def algorithms(keys: Sequence[SigningKey], now: datetime) -> tuple[str, ...]:
+    """The algorithms that tokens may be signed with now, and the next ones."""
+    published = {key.alg for key in published_keys(keys, now)}
+    return tuple(alg for alg in ALGORITHMS if alg in published)
 
 
 def published_keys(keys: Sequence[SigningKey], now: datetime) -> tuple[SigningKey, ...]:
@@ -124,7 +124,7 @@ def jwks(keys: Sequence[SigningKey], now: datetime) -> dict[str, Any]:
     """The JWK Set (RFC 7517 section 5) of the published keys; no private member is ever in it."""
     return {
         "keys": [
-            {**_public_members(key.private_key.public_key()), "kid": key.kid, "alg": key.alg, "use": "sig"}
+            {**public_members(key.private_key.public_key()), "kid": key.kid, "alg": key.alg, "use": "sig"}
             for key in published_keys(keys, now)
         ]
     }
@@ -137,8 +137,10 @@ def _parse(entry: _Entry) -> SigningKey:
         private_key = load_private_key(entry.private_key.encode())
     except InvalidKey as error:
         raise SigningKeysBroken(f"signing key {entry.kid}: privateKey: {error}") from None
-    if not isinstance(private_key, ec.EllipticCurvePrivateKey) or not isinstance(private_key.curve, ec.SECP256R1):
-        raise SigningKeysBroken(f"signing key {entry.kid}: privateKey is not on P-256, which alg ES256 needs")
+    if not fits(entry.alg, private_key):
+        wanted = key_spec(entry.alg)
+        kind = f"{wanted.algorithm} of {wanted.size} bits"
+        raise SigningKeysBroken(f"signing key {entry.kid}: privateKey is not {kind}, which alg {entry.alg} needs")
     _check_kid(entry.kid, private_key)
     _check_times(entry)
     return SigningKey(
@@ -151,7 +153,7 @@ def _parse(entry: _Entry) -> SigningKey:
     )
 
 
-def _check_kid(kid: str, private_key: ec.EllipticCurvePrivateKey) -> None:
+def _check_kid(kid: str, private_key: PrivateKey) -> None:
     thumbprint = key_id(private_key.public_key())
     if kid != thumbprint:
         raise SigningKeysBroken(f"signing key {kid}: kid is not the key's RFC 7638 thumbprint, {thumbprint}")
@@ -161,17 +163,6 @@ def _check_times(entry: _Entry) -> None:
     for name, time in (("createdAt", entry.created_at), ("signFrom", entry.sign_from), ("retireAt", entry.retire_at)):
         if time is not None and time.tzinfo is None:
             raise SigningKeysBroken(f"signing key {entry.kid}: {name} has no time zone: write it with Z")
-
-
-def _public_members(public_key: ec.EllipticCurvePublicKey) -> dict[str, str]:
-    """RFC 7518 section 6.2.1."""
-    numbers = public_key.public_numbers()
-    return {
-        "kty": "EC",
-        "crv": "P-256",
-        "x": base64url(numbers.x.to_bytes(_COORDINATE)).decode("ascii"),
-        "y": base64url(numbers.y.to_bytes(_COORDINATE)).decode("ascii"),
-    }
 
 
 def base64url(octets: bytes) -> bytes:

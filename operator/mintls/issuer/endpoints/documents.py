@@ -2,7 +2,7 @@
 
 import msgspec
 
-from mintls.core.oauth.signing_keys import jwks
+from mintls.core.oauth.signing_keys import algorithms, jwks
 from mintls.issuer.exchange import Answer, Call
 from mintls.issuer.services import Services
 
@@ -10,9 +10,10 @@ from mintls.issuer.services import Services
 _CACHEABLE = {"Cache-Control": "public, max-age=300"}
 
 
-def metadata(services: Services, _call: Call) -> Answer:
+def metadata(services: Services, call: Call) -> Answer:
     """The issuer's metadata."""
-    return Answer(200, services.metadata, headers=_CACHEABLE)
+    document = services.metadata(algorithms(services.directory.signing_keys, call.now))
+    return Answer(200, document, headers=_CACHEABLE)
 
 
 def keys(services: Services, call: Call) -> Answer:
