@@ -59,6 +59,7 @@ class StepCA:
         provisioner: Its provisioner.
         listen: The address that it listens on.
         names: The names that it is reached by.
+        place: Where the folder is for the program, if that is elsewhere; then it has no database.
     """
 
     program: Path
@@ -68,17 +69,22 @@ class StepCA:
     provisioner: Provisioner
     listen: str = "127.0.0.1"
     names: tuple[str, ...] = ("localhost", "127.0.0.1")
+    place: str = ""
     process: asyncio.subprocess.Process | None = None
 
     @classmethod
-    def make(
-        cls, program: Path, folder: Path, *, port: int = 0, listen: str = "127.0.0.1", names: tuple[str, ...] = ()
-    ) -> "StepCA":
+    def make(cls, program: Path, folder: Path, *, port: int = 0) -> "StepCA":
         """Make its PKI and write its configuration."""
         folder.mkdir(parents=True)
-        root = make_pki(folder)
-        made = cls(program, folder, port or free_port(), root, make_provisioner(), listen)
-        made.names = names or made.names
+        made = cls(program, folder, port or free_port(), make_pki(folder), make_provisioner())
+        made.configure()
+        return made
+
+    @classmethod
+    def make_for_pod(cls, program: Path, folder: Path, name: str, place: str) -> "StepCA":
+        """The same for a pod that mounts the folder at *place* and is reached by *name*."""
+        folder.mkdir(parents=True)
+        made = cls(program, folder, 9000, make_pki(folder), make_provisioner(), "", (name,), place)
         made.configure()
         return made
 
@@ -100,16 +106,18 @@ class StepCA:
             "encryptedKey": self.provisioner.encrypted,
             **provisioner,
         }
+        place = self.place or str(self.folder)
         config = {
-            "root": str(self.folder / "root.crt"),
-            "crt": str(self.folder / "intermediate.crt"),
-            "key": str(self.folder / "intermediate.key"),
+            "root": f"{place}/root.crt",
+            "crt": f"{place}/intermediate.crt",
+            "key": f"{place}/intermediate.key",
             "address": f"{self.listen}:{self.port}",
             "dnsNames": list(self.names),
             "logger": {"format": "text"},
-            "db": {"type": "badgerv2", "dataSource": str(self.folder / "db")},
             "authority": {"provisioners": [entry]},
         }
+        if not self.place:
+            config["db"] = {"type": "badgerv2", "dataSource": str(self.folder / "db")}
         (self.folder / "ca.json").write_text(json.dumps(config))
 
     async def start(self) -> None:

@@ -121,8 +121,7 @@ class StepCA:
             async with self._open().request(
                 method, f"{self._url}{path}", ssl=self._context, allow_redirects=False, **more
             ) as response:
-                body = await response.content.read(_LARGEST_ANSWER)
-                return response.status, body
+                return response.status, await self._body(response)
         except aiohttp.ClientConnectorCertificateError as error:
             raise self._not_trusted(error.certificate_error) from error
         except aiohttp.ClientConnectorSSLError as error:
@@ -133,6 +132,16 @@ class StepCA:
                 f"step-ca at {self._url} does not answer: {_in_words(error)}. See whether it runs, and whether the "
                 "operator may reach it (NetworkPolicy)",
             ) from error
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > _LARGEST_ANSWER:
+                raise SourceError(
+                    Reason.EXTERNAL_ANSWER_WRONG, f"what {self._url} answers is longer than any answer of step-ca"
+                )
+        return bytes(body)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -61,6 +61,15 @@ async def test_a_renewal_that_fails_says_why(world: World) -> None:
     assert f"failed  ClientCertificate {shop}/billing: " in refused.output
 
 
+async def test_a_root_that_is_somebody_else_s_is_not_asked_for(world: World) -> None:
+    await world.authority("corporate", secretRef={"name": "corporate-ca"})
+    refused = await mintls(world, "rotate-root", "corporate", "--yes")
+    assert refused.exit_code == 1
+    assert "is somebody else's (spec.secretRef), who replaces it: see docs/own-ca.md" in refused.output
+    found = await world.get(CERTIFICATE_AUTHORITIES, None, "corporate")
+    assert "annotations" not in found["metadata"]
+
+
 async def test_an_object_that_is_not_there_is_named(world: World) -> None:
     shop = await world.namespace()
     gone = await mintls(world, "renew", "nothing", "-n", shop)

@@ -258,3 +258,100 @@ async def test_the_commands_of_the_page_make_an_authority(world: World, step_ca:
         subprocess.run, command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+async def test_another_root_comes_beside_the_first_and_then_in_its_place(
+    world: World, shop: str, step_ca: StepCA, program: Path, tmp_path: Path
+) -> None:
+    await credential(world, password=PASSWORD)
+    before = await issued(world, shop)
+    following = StepCA.make(program, tmp_path / "following")
+    following.provisioner = step_ca.provisioner
+    following.configure()
+    await following.start()
+    path = CERTIFICATE_AUTHORITIES.item(None, "step")
+    try:
+        both = {"caBundle": f"{step_ca.root}{following.root}"}
+        await world.api.merge_patch(path, {"spec": {"external": both}})
+
+        async def trusted() -> bool:
+            return (await world.secret(shop))["ca.crt"].count(b"BEGIN") == 3
+
+        await eventually(trusted)
+        assert (await world.secret(shop))["tls.crt"] == before["tls.crt"], "a further root is no reason to issue anew"
+
+        await world.api.merge_patch(path, {"spec": {"external": {"stepCA": {"url": following.url}}}})
+        await world.ready(CERTIFICATE_AUTHORITIES, None, "step")
+        await annotate(world, shop, "1")
+        after = await renewed(world, shop, before)
+        assert (await token(tmp_path, after))[0] == 200
+        assert (await token(tmp_path, before | {"ca.crt": after["ca.crt"]}))[0] == 200
+        leaf_of(after).verify_directly_issued_by(
+            x509.load_pem_x509_certificate((following.folder / "intermediate.crt").read_bytes())
+        )
+
+        await world.api.merge_patch(path, {"spec": {"external": {"caBundle": following.root}}})
+
+        async def alone() -> bool:
+            return (await world.secret(shop))["ca.crt"].count(b"BEGIN") == 2
+
+        await eventually(alone)
+        assert (await world.secret(shop))["tls.crt"] == after["tls.crt"], "it is of the root that stays"
+        refused = before | {"ca.crt": after["ca.crt"]}
+
+        async def ended() -> bool:
+            try:
+                return (await token(tmp_path, refused))[0] != 200
+            except subprocess.CalledProcessError as error:
+                return error.returncode == 56  # an alert: nobody vouches for it any more
+
+        await eventually(ended)
+        assert (await token(tmp_path, after))[0] == 200
+    finally:
+        await following.stop()
+
+
+async def test_what_is_of_a_root_that_was_taken_out_is_issued_anew(
+    world: World, shop: str, step_ca: StepCA, program: Path, tmp_path: Path
+) -> None:
+    await credential(world, password=PASSWORD)
+    before = await issued(world, shop)
+    following = StepCA.make(program, tmp_path / "following")
+    following.provisioner = step_ca.provisioner
+    following.configure()
+    await following.start()
+    try:
+        spec = {"caBundle": following.root, "stepCA": {"url": following.url}}
+        await world.api.merge_patch(CERTIFICATE_AUTHORITIES.item(None, "step"), {"spec": {"external": spec}})
+        after = await renewed(world, shop, before)
+        await world.ready(OAUTH_CLIENTS, shop, "billing")
+
+        async def taken() -> bool:
+            return (await token(tmp_path, after))[0] == 200
+
+        await eventually(taken)
+    finally:
+        await following.stop()
+
+
+async def test_an_issued_certificate_costs_two_writes_and_looking_again_none(world: World, step_ca: StepCA) -> None:
+    await world.authority()
+    await world.authority("step", **step_ca.spec())
+    await credential(world, password=PASSWORD)
+    running = await world.operator()
+    await world.issuer()
+    shop = await world.namespace()
+    await world.client(shop, authorities=[{"name": "step"}])
+    await world.ready(CERTIFICATE_AUTHORITIES, None, "step")
+    await world.ready(OAUTH_CLIENTS, shop, "billing")
+    count = len(await running.writes(0))
+    await world.certificate(shop, authorityRef={"name": "step"}, duration="1h")
+    await world.ready(CLIENT_CERTIFICATES, shop, "billing")
+    writes = [(verb, resource) for verb, resource, _ in await running.writes(2, count) if resource != "events"]
+    assert sorted(writes) == [("create", "secrets"), ("patch", "clientcertificates/status")]
+
+    count = len(running.requests.writes)
+    metadata = {"metadata": {"annotations": {"note": "look again"}}}
+    await world.api.merge_patch(SECRETS.item(SYSTEM, "step-ca"), metadata)
+    await asyncio.sleep(1)
+    assert running.requests.writes[count:] == []

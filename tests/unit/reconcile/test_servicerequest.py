@@ -104,3 +104,10 @@ def test_what_can_never_be_is_denied(request_: Request, reason: str) -> None:
     decision = decided(request_)
     assert isinstance(decision, Deny)
     assert decision.reason == reason
+
+
+def test_a_ca_elsewhere_signs_for_none() -> None:
+    elsewhere = replace(VIEW, signs_until=None, signs_under=VIEW.roots)
+    decision = decided(view=elsewhere)
+    assert isinstance(decision, Wait)
+    assert "has its certificates from a CA elsewhere" in decision.message

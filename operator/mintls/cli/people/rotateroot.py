@@ -31,6 +31,7 @@ def rotate_root(*, where: Where, name: str, abort: bool, yes: bool, dry_run: boo
     """
     path = CERTIFICATE_AUTHORITIES.item(None, name)
     authority = ask(where, lambda api: api.get(path))
+    _refuse_foreign_root(name, authority["spec"])
     value = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     wanted = {HOLD_ROTATION: value} if abort else {ROTATE_REQUESTED: value, HOLD_ROTATION: None}
     if dry_run:
@@ -48,6 +49,17 @@ def rotate_root(*, where: Where, name: str, abort: bool, yes: bool, dry_run: boo
     _tell(where, name, "the new root signs" if done else f"not within {timeout:g} s; it goes on", _rotation(last))
     if not done:
         raise click.exceptions.Exit(WRONG)
+
+
+def _refuse_foreign_root(name: str, spec: Mapping[str, Any]) -> None:
+    """What would never come to be is not asked for, and not waited for."""
+    pages = {"secretRef": "docs/own-ca.md", "external": "docs/external-ca.md"}
+    source = next((source for source in pages if source in spec), "")
+    if source:
+        raise click.ClickException(
+            f"the root of CertificateAuthority {name} is somebody else's (spec.{source}), who replaces it: see "
+            f"{pages[source]}"
+        )
 
 
 def _deed(authority: Mapping[str, Any], *, abort: bool) -> str:
