@@ -120,6 +120,8 @@ class Stage:
     helm: Helm
     restart: Callable[[], None]
     """Kill the control plane and start it again; the pods run on."""
+    load: Callable[[Path], None]
+    """Bring one more image to the node; skips where that cannot be done."""
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """What kubectl prints."""
@@ -166,14 +168,20 @@ def stage(
         if provider_of_node == existing.NAME:
             refuse_what_is_in_use(cluster)
         else:
-            provider = providers.make(provider_of_node, Silent())
             for archive in (image, workload):
-                provider.load(cluster.name, archive)
-        yield Stage(cluster, played_on, lambda: restart(cluster))
+                load(cluster, archive)
+        yield Stage(cluster, played_on, lambda: restart(cluster), lambda archive: load(cluster, archive))
         if provider_of_node == existing.NAME:
             clean(cluster, played_on)
     finally:
         brought.__exit__(None, None, None)
+
+
+def load(cluster: Cluster, archive: Path) -> None:
+    """Bring an image to the node."""
+    if cluster.provider == existing.NAME:
+        pytest.skip("images cannot be loaded into an existing cluster")
+    providers.make(cluster.provider, Silent()).load(cluster.name, archive)
 
 
 def refuse_what_is_in_use(cluster: Cluster) -> None:

@@ -21,8 +21,13 @@ from builders import rights
 from builders.helm import CHART, SYSTEM
 from builders.pki import ec_key
 from builders.servicerequests import signing_request
+from builders.step_ca import PASSWORD, StepCA
 from builders.world import REPOSITORY
 from clusterlib import embedded
+from clusterlib.node.images import write_archive
+from clusterlib.progress import Progress
+from clusterlib.pytest_plugin import uncaptured
+from clusterlib.stepca import ensure_step_ca
 
 from .conftest import WORKLOAD_IMAGE, Stage, until
 from .transcript import DOCUMENT, WRITES, Transcript, masked
@@ -249,6 +254,48 @@ def test_pod_certificate(stage: Stage, transcript: Transcript, say: Say) -> None
     stage.kubectl("create", "--as=system:serviceaccount:shop:billing-app", "-f", "-", stdin=request)
     until(lambda: stage.kubectl("get", "csr/account", "-o", "jsonpath={.status.certificate}"), seconds=20)
     stage.kubectl("delete", "namespace", "vault", "--wait=false")
+
+
+def test_step_ca(stage: Stage, tmp_path: Path, say: Say, pytestconfig: pytest.Config) -> None:
+    """step-ca in a pod signs; a workload gets a token with that, over a restart of step-ca and a renewal."""
+    with uncaptured(pytestconfig):
+        program = ensure_step_ca(Progress())
+    write_archive(tmp_path / "step-ca.tar", "docker.io/library/mintls-e2e-step-ca:1", program)
+    stage.load(tmp_path / "step-ca.tar")
+    made = StepCA.make_for_pod(program, tmp_path / "step-ca", "step-ca.ledger.svc", "/config")
+    stage.kubectl("create", "namespace", "ledger")
+    stage.kubectl("label", "namespace", "ledger", "pod-security.kubernetes.io/enforce=restricted")
+    stage.kubectl("-n", "ledger", "create", "secret", "generic", "step-ca-config", f"--from-file={made.folder}")
+    stage.kubectl("-n", SYSTEM, "create", "secret", "generic", "step-ca", f"--from-literal=password={PASSWORD}")
+    stage.kubectl("-n", SYSTEM, "label", "secret", "step-ca", "mintls.dev/authority=step")
+    kind = {"apiVersion": "mintls.dev/v1alpha1", "kind": "CertificateAuthority", "metadata": {"name": "step"}}
+    began = time.monotonic()
+    stage.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(kind | {"spec": made.spec()}))
+    stage.kubectl("apply", "-f", str(PODS / "step-ca.yaml"))
+    wait = ("wait", "--for=condition=Ready", "--timeout=90s")
+    stage.kubectl(*wait, "certificateauthority/step")
+    stage.kubectl("-n", "ledger", *wait, "oauthclient/ledger", "clientcertificate/ledger", "pod/ledger")
+    say(f"ready after {time.monotonic() - began:.1f} s")
+
+    def token_of() -> str:
+        return str(json.loads(stage.kubectl("-n", "ledger", "exec", "ledger", "--", "sh", "-c", TOKEN))["access_token"])
+
+    claims = json.loads(base64.urlsafe_b64decode(token_of().split(".")[1] + "=="))
+    assert claims["client_id"] == "ledger:ledger"
+    issuer = "openssl x509 -in /credential/tls.crt -noout -issuer"
+    assert "Example Intermediate" in stage.kubectl("-n", "ledger", "exec", "ledger", "--", "sh", "-c", issuer)
+
+    serial = stage.get("-n", "ledger", "clientcertificate", "ledger")["status"]["serialNumber"]
+    stage.kubectl("-n", "ledger", "rollout", "restart", "deployment/step-ca")
+    stage.kubectl("-n", "ledger", "rollout", "status", "deployment/step-ca", "--timeout=60s")
+    asked = "mintls.dev/renew-requested-at=now"
+    stage.kubectl("-n", "ledger", "annotate", "clientcertificate", "ledger", asked)
+    until(lambda: stage.get("-n", "ledger", "clientcertificate", "ledger")["status"]["serialNumber"] != serial, 90)
+    assert token_of()
+
+    stage.kubectl("delete", "namespace", "ledger", "--timeout=60s")
+    stage.kubectl("delete", "certificateauthority", "step")
+    stage.kubectl("-n", SYSTEM, "delete", "secret", "step-ca")
 
 
 def test_revocation(stage: Stage, say: Say) -> None:

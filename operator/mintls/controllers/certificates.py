@@ -214,11 +214,12 @@ class CertificateController:
         """The authority, with the roots that a client of it needs: its own and the issuer's."""
         name = certificate.spec.authority_ref.name
         view = self._keyring.view(name)
+        secret = self._secrets.get(_secret_key(certificate))
+        if view is not None and secret is not None:
+            view = view.under(secret.annotations.get(ROOT_KEY, ""))
         if view is None or name == self._issuer_authority:
             return view
-        secret = self._secrets.get(_secret_key(certificate))
-        of_it = view.under(secret.annotations.get(ROOT_KEY, "")) if secret else view
-        return replace(of_it, bundle=self._keyring.bundle(name, self._issuer_authority))
+        return replace(view, bundle=self._keyring.bundle(name, self._issuer_authority))
 
     def _rival(self, certificate: ClientCertificate) -> str:
         """The earliest other ClientCertificate that writes to the same Secret, if it is earlier than this one."""

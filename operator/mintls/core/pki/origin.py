@@ -21,7 +21,7 @@ from mintls.core.pki.preparation import prepare
 
 ORGANIZATION = "mintls.dev"
 _SUBJECT_PREFIX = "mintls:"
-_SUBJECT = re.compile(r"mintls:([A-Za-z]+):([0-9a-f-]+)")
+_SUBJECT = re.compile(r"mintls:([A-Za-z]+):([^:\s]+)")
 _ATTRIBUTES = [NameOID.ORGANIZATION_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME, NameOID.USER_ID]
 
 
