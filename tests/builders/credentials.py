@@ -30,6 +30,7 @@ from mintls.kube.statuspatch import merge_patch
 from mintls.reconcile.announcement import Announcement
 from mintls.reconcile.certificate.conclude import conclude
 from mintls.reconcile.certificate.decide import decide, must_read
+from mintls.reconcile.certificate.foreignwriter import after_repair
 from mintls.reconcile.certificate.values import (
     Conclusion,
     Failed,
@@ -37,6 +38,7 @@ from mintls.reconcile.certificate.values import (
     Keep,
     Observed,
     Outcome,
+    Repairs,
     Rewrite,
     Written,
 )
@@ -187,6 +189,7 @@ class Life:
     refused: Violation | None = None
     said: list[Announcement] = field(default_factory=list)
     status_writes: int = 0
+    repairs: Repairs | None = None
 
     def observe(self) -> Observed:
         """The Secret is read if it has to be."""
@@ -197,6 +200,7 @@ class Life:
             whole_version=self.whole or status.secret_resource_version,
             authority=self.view,
             now=self.now,
+            repairs=self.repairs,
             **self.changes,
         )
         return replace(seen, contents=self.secret.contents) if must_read(seen) else seen
@@ -214,6 +218,7 @@ class Life:
         conclusion = conclude(seen, decision, outcome)
         if isinstance(outcome, Written):
             self.whole = outcome.resource_version
+            self.repairs = after_repair(seen)
         elif isinstance(decision, Keep):
             self.whole = decision.secret.resource_version
         self._write_status(conclusion)
@@ -243,6 +248,7 @@ class Life:
     def restart(self) -> None:
         """Another process goes on."""
         self.whole = ""
+        self.repairs = None
 
     def edit_spec(self, **spec: Any) -> None:
         """The user's hand; a new generation."""

@@ -25,6 +25,7 @@ from mintls.kube.managedfields import handed_over, posted_fields, stated_fields
 from mintls.kube.paths import CLIENT_CERTIFICATES, SECRETS
 from mintls.reconcile.certificate.conclude import conclude
 from mintls.reconcile.certificate.decide import decide, must_read
+from mintls.reconcile.certificate.foreignwriter import after_repair
 from mintls.reconcile.certificate.values import (
     Blocked,
     Decision,
@@ -33,6 +34,7 @@ from mintls.reconcile.certificate.values import (
     Keep,
     Observed,
     Outcome,
+    Repairs,
     Rewrite,
     Written,
 )
@@ -145,6 +147,7 @@ class CertificateController:
         self._on_not_had = on_not_had
         self._clock = clock
         self._whole: dict[ObjectKey, str] = {}
+        self._repairs: dict[ObjectKey, Repairs] = {}
 
     async def reconcile(self, key: Key) -> datetime | None:
         """Look at one ClientCertificate.
@@ -159,6 +162,7 @@ class CertificateController:
             certificate = self._store.get((key.namespace, key.name))
             if certificate is None or certificate.metadata.deletion_timestamp is not None:
                 self._whole.pop((key.namespace, key.name), None)
+                self._repairs.pop((key.namespace, key.name), None)
                 return None
             if not self._authorities_are_known(certificate):
                 return None  # at start: the authority's own reconciliation asks for this one again
@@ -208,6 +212,7 @@ class CertificateController:
             installation=self._installation,
             now=self._clock(),
             namespace_labels=self._labels.get(("", certificate.metadata.namespace), {}),
+            repairs=self._repairs.get(key),
         )
 
     def _authority(self, certificate: ClientCertificate) -> AuthorityView | None:
@@ -369,6 +374,9 @@ class CertificateController:
         meta = seen.certificate.metadata
         if isinstance(outcome, Written):
             self._whole[meta.namespace, meta.name] = outcome.resource_version
+            repairs = after_repair(seen)
+            if repairs is not None:
+                self._repairs[meta.namespace, meta.name] = repairs
             self._on_written(seen.certificate)
         elif isinstance(decision, Keep):
             self._whole[meta.namespace, meta.name] = decision.secret.resource_version

@@ -6,7 +6,7 @@ from typing import Any
 
 from mintls.kube.client import FIELD_MANAGER
 from mintls.kube.informer import Change
-from mintls.kube.managedfields import last_written, was_posted
+from mintls.kube.managedfields import last_other, last_written, was_posted
 from mintls.reconcile.credential import Contents, SecretView
 
 type SecretKey = tuple[str, str]
@@ -27,6 +27,7 @@ def view_of(body: Mapping[str, Any]) -> SecretView:
         annotations=metadata.get("annotations") or {},
         posted=was_posted(managed, FIELD_MANAGER),
         written=last_written(managed, FIELD_MANAGER),
+        foreign=last_other(managed, FIELD_MANAGER),
     )
 
 

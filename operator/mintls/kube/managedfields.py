@@ -26,6 +26,12 @@ def last_written(entries: Iterable[Mapping[str, Any]], manager: str) -> datetime
     return max(map(datetime.fromisoformat, times), default=None)
 
 
+def last_other(entries: Iterable[Mapping[str, Any]], manager: str) -> str:
+    """The manager who changed the object last, beside this one; "" if nobody else owns anything of it."""
+    others = [entry for entry in entries if entry.get("manager") != manager and not entry.get("subresource")]
+    return str(max(others, key=lambda entry: entry.get("time") or "", default={}).get("manager", ""))
+
+
 def posted_fields(entries: Iterable[Mapping[str, Any]], manager: str) -> frozenset[Field]:
     """Labels, annotations and data that the manager owns under Update, as ``("labels", "team")``."""
     return frozenset(

@@ -214,6 +214,7 @@ class SecretView:
         annotations: Its annotations.
         posted: Whether fields of it are ours by a POST still, not by an apply.
         written: When we last changed it, to the second.
+        foreign: The field manager of whoever else changed it last, as far as it says so; "" for nobody.
     """
 
     uid: str
@@ -223,6 +224,7 @@ class SecretView:
     annotations: Mapping[str, str]
     posted: bool = False
     written: datetime | None = None
+    foreign: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,8 @@ class Reason(StrEnum):
     """The OAuthClient authenticates by self-signed certificates of its own, so none is issued for it."""
     SECRET_NOT_OWNED = "SecretNotOwned"
     """The Secret exists and was made by somebody else."""
+    SECRET_CONTESTED = "SecretContested"
+    """Somebody else changes the Secret each time that it was put right: the repairs have growing waits."""
     SECRET_CLAIMED = "SecretClaimed"
     """An earlier ClientCertificate writes to the same Secret."""
     KEY_NOT_ALLOWED = "KeyNotAllowed"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mintls.kube.managedfields import handed_over, posted_fields, stated_fields, was_posted
+from mintls.kube.managedfields import handed_over, last_other, posted_fields, stated_fields, was_posted
 
 
 def entry(manager: str, operation: str, *labels: str, **more: Any) -> dict[str, Any]:
@@ -59,3 +59,23 @@ def test_fields_are_told_in_the_words_of_a_manifest() -> None:
         "data": {"tls.crt": "x"},
     }
     assert posted_fields([post, KUBECTL], "mintls") == stated_fields(manifest)
+
+
+@pytest.mark.parametrize(
+    ("entries", "name"),
+    [
+        ([], ""),
+        ([POST, APPLY], ""),
+        (
+            [
+                {**KUBECTL, "time": "2026-01-01T00:00:02Z"},
+                {**entry("argocd", "Apply", "a"), "time": "2026-01-01T00:00:01Z"},
+            ],
+            "kubectl",
+        ),
+        ([KUBECTL, {**entry("argocd", "Apply", "a"), "time": "2026-01-01T00:00:01Z"}], "argocd"),
+        ([{**KUBECTL, "subresource": "status"}], ""),
+    ],
+)
+def test_the_last_other_writer_is_named(entries: list[dict[str, Any]], name: str) -> None:
+    assert last_other(entries, "mintls") == name

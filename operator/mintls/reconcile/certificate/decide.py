@@ -14,6 +14,7 @@ from mintls.core.pki.origin import Origin, origin_subject
 from mintls.core.pki.request import read_request
 from mintls.reconcile import policy
 from mintls.reconcile.allowednames import further_names
+from mintls.reconcile.certificate.foreignwriter import pause
 from mintls.reconcile.certificate.obstacles import first_obstacle, is_ours
 from mintls.reconcile.certificate.values import Blocked, Decision, Issue, Keep, Observed, Postponed, Rewrite
 from mintls.reconcile.credential import (
@@ -73,6 +74,9 @@ def decide(seen: Observed) -> Decision:
     until = _postponed_until(seen)
     if until:
         return Postponed(until, violation, _still_good(there, violation))
+    paused = pause(seen, violation) if not _asked_anew(seen) else None
+    if paused:
+        return Postponed(*paused, None)
     return _issue(seen, wanted, there, violation) if issue else _rewrite(seen, wanted, there, violation)
 
 

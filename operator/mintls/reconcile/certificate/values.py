@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mintls.api.v1alpha1.clientcertificate import ClientCertificate, ClientCertificateStatus
 from mintls.core.oauth.claims import Contest
@@ -13,6 +13,26 @@ from mintls.core.pki.keys import PrivateKey
 from mintls.reconcile.announcement import Announcement
 from mintls.reconcile.credential import AuthorityView, Contents, SecretView, Validity, Violation, Wanted
 from mintls.reconcile.installation import Installation
+
+
+@dataclass(frozen=True, slots=True)
+class Repairs:
+    """A row of repairs, each undone soon after it was made.
+
+    Attributes:
+        count: How many there were, one or more.
+        last: When the last one was made.
+        wait: The wait after it.
+    """
+
+    count: int
+    last: datetime
+    wait: timedelta
+
+    @property
+    def until(self) -> datetime:
+        """When the next repair may be made."""
+        return self.last + self.wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +52,7 @@ class Observed:
         installation: Names and addresses of the installation.
         now: The time.
         namespace_labels: The labels of its namespace.
+        repairs: The repairs of late that others have undone; ``None`` if there were none.
     """
 
     certificate: ClientCertificate
@@ -46,6 +67,7 @@ class Observed:
     installation: Installation
     now: datetime
     namespace_labels: Mapping[str, str] = field(default_factory=dict)
+    repairs: Repairs | None = None
 
 
 @dataclass(frozen=True, slots=True)
