@@ -81,6 +81,9 @@ def series() -> set[str]:
     operator.request_made("get", "secrets", 200, 0.1)
     operator.queue.labels("urgent").set(0)
     operator.objects.labels("OAuthClient").set(0)
+    operator.not_ready.labels("OAuthClient", "Conflict").set(1)
+    for gauge in (operator.failed_attempts, operator.renewal_due, operator.not_after):
+        gauge.labels("shop", "billing").set(0)
     return names(operator.registry) | set(re.findall(r"^(mintls_\w+)", issuer.render().decode(), re.MULTILINE))
 
 

@@ -16,6 +16,7 @@ from mintls.controllers.externalauthorities import ExternalAuthorities
 from mintls.controllers.keyring import Keyring, recorded_root
 from mintls.controllers.keys import Key
 from mintls.controllers.objects import ObjectStore
+from mintls.controllers.refusals import violation_of
 from mintls.controllers.reporting import Reporter
 from mintls.controllers.scheduler import Clock
 from mintls.controllers.secretviews import contents_of, view_of
@@ -199,7 +200,7 @@ class AuthorityController:
         except (AlreadyExists, Conflict):
             return None  # somebody was faster: observe and decide again
         except ApiError as error:
-            return Violation(Reason.WRITE_FAILED, f"a Secret of the authority was not written: {error}")
+            return violation_of(error, "a Secret of the authority was not written")
         except PKIError as refused:
             return Violation(Reason.ISSUING_FAILED, f"no CA certificate was signed: {refused}")
         if announcement is not None:

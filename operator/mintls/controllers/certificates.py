@@ -13,6 +13,7 @@ from mintls.controllers.issuing import issue, kept_pair, secret_manifest
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key
 from mintls.controllers.objects import ObjectStore
+from mintls.controllers.refusals import violation_of
 from mintls.controllers.reporting import Reporter
 from mintls.controllers.scheduler import Clock
 from mintls.controllers.secretviews import SecretViews, contents_of, view_of
@@ -20,10 +21,10 @@ from mintls.controllers.writer import Writer
 from mintls.core.pki.certificate import CertificateFacts
 from mintls.core.pki.errors import PKIError
 from mintls.kube.client import FIELD_MANAGER, ApiClient
-from mintls.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from mintls.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound
 from mintls.kube.managedfields import handed_over, posted_fields, stated_fields
 from mintls.kube.paths import CLIENT_CERTIFICATES, SECRETS
-from mintls.reconcile.certificate.conclude import conclude
+from mintls.reconcile.certificate.conclude import conclude, conclude_unread
 from mintls.reconcile.certificate.decide import decide, must_read
 from mintls.reconcile.certificate.foreignwriter import after_repair
 from mintls.reconcile.certificate.values import (
@@ -178,7 +179,11 @@ class CertificateController:
         return all(self._keyring.view(name) or self._authorities.get(("", name)) is None for name in names)
 
     async def _look(self, certificate: ClientCertificate) -> datetime | None:
-        seen = await self._gather(certificate)
+        try:
+            seen = await self._gather(certificate)
+        except Forbidden as error:
+            await self._report_unread(certificate, error)
+            raise
         decision = decide(seen)
         outcome = await self._carry_out(seen, decision)
         conclusion = conclude(seen, decision, outcome)
@@ -186,6 +191,11 @@ class CertificateController:
         # Not before: a Secret that the status does not speak of yet has to be read, or it looks due again.
         self._remember(seen, decision, outcome)
         return conclusion.look_again
+
+    async def _report_unread(self, certificate: ClientCertificate, error: Forbidden) -> None:
+        """Say which right is missing; whoever asked for the look tries it again, with growing waits."""
+        conclusion = conclude_unread(self._observed(certificate), violation_of(error, "the Secret was not read"))
+        await self._reporter.report(certificate, conclusion.status, conclusion.announcement)
 
     # --- gather ---
 
@@ -270,9 +280,9 @@ class CertificateController:
             # Secret or namespace went away between observation and write.
             if seen.secret is not None:
                 raise SecretMoved from error
-            return Failed(Violation(Reason.WRITE_FAILED, f"the Secret was not written: {error}"))
+            return Failed(violation_of(error, "the Secret was not written"))
         except ApiError as error:
-            return Failed(Violation(Reason.WRITE_FAILED, f"the Secret was not written: {error}"))
+            return Failed(violation_of(error, "the Secret was not written"))
         except PKIError as refused:
             return Failed(Violation(Reason.ISSUING_FAILED, f"no certificate was signed: {refused}"))
 

@@ -30,6 +30,28 @@ class Metrics:
         self.leading = Gauge("mintls_leading", "1 while this replica holds the Lease.", registry=self.registry)
         self.queue = Gauge("mintls_queue_depth", "Objects that wait for a look.", ["lane"], registry=self.registry)
         self.objects = Gauge("mintls_objects", "Objects known.", ["kind"], registry=self.registry)
+        self.not_ready = Gauge(
+            "mintls_not_ready", "Objects that are not Ready, by the reason.", ["kind", "reason"], registry=self.registry
+        )
+        name = ["namespace", "name"]
+        self.failed_attempts = Gauge(
+            "mintls_certificate_failed_attempts",
+            "Attempts that failed in a row, of certificates whose renewal waits.",
+            name,
+            registry=self.registry,
+        )
+        self.renewal_due = Gauge(
+            "mintls_certificate_renewal_due_timestamp_seconds",
+            "When the renewal was due, of certificates whose renewal waits.",
+            name,
+            registry=self.registry,
+        )
+        self.not_after = Gauge(
+            "mintls_certificate_not_after_timestamp_seconds",
+            "When the certificate ends, of certificates whose renewal waits.",
+            name,
+            registry=self.registry,
+        )
         self.root_rotation = Gauge(
             "mintls_root_rotation",
             "1 for the phase of each authority's root rotation; none while there is no rotation.",

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -11,6 +12,7 @@ from typing import Any
 
 from mintls.controllers.assembly import Assembly
 from mintls.controllers.firstauthority import create_first_authority
+from mintls.controllers.gauges import observe_readiness, observe_renewals, observe_rotations
 from mintls.controllers.handlers import watch
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.metrics import Metrics
@@ -183,14 +185,19 @@ class Operator:
         """Kopf does not tell of objects that vanished while a watch was broken: list them now and then."""
         while True:
             await asyncio.sleep(self._settings.sweep_seconds)
-            await self._sweep_all()
+            problem = await self._sweep_all()
+            if problem:
+                logger.warning("a full list failed, the watches go on: %s", problem)
 
-    async def _sweep_all(self) -> None:
+    async def _sweep_all(self) -> str:
+        """List everything; what could not be listed, in words."""
+        problems = []
         for store in self._stores():
             try:
                 await self._sweep(store)
             except ApiError as error:
-                logger.warning("a full list failed, the watches go on: %s", error)
+                problems.append(str(error))
+        return "; ".join(problems)
 
     async def _sweep(self, store: ObjectStore[CustomResource]) -> None:
         before, seen = store.uids(), set[ObjectKey]()
@@ -248,8 +255,10 @@ class Operator:
 
     def ready(self) -> str:
         """For ``/readyz``: a replica that waits for the Lease is ready to take over."""
-        if self._parts.triggers.caught_up or not self._lease.held:
+        if not self._lease.held:
             return ""
+        if self._parts.triggers.caught_up:
+            return self._watching.problem
         problems = [self._problem, *(informer.problem for informer in self._parts.informers)]
         return ": ".join(["still reading the objects", *dict.fromkeys(filter(None, problems))])
 
@@ -260,7 +269,6 @@ class Operator:
         for store in self._stores():
             self._metrics.objects.labels(store.type.__name__).set(len(store))
         self._metrics.scheduled.set(len(self._scheduler))
-        self._metrics.root_rotation.clear()
-        for authority in self._parts.authorities:
-            if authority.status.rotation is not None:
-                self._metrics.root_rotation.labels(authority.metadata.name, authority.status.rotation.phase).set(1)
+        observe_readiness(self._metrics, itertools.chain.from_iterable(self._stores()))
+        observe_renewals(self._metrics, self._parts.certificates)
+        observe_rotations(self._metrics, self._parts.authorities)

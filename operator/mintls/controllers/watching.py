@@ -35,7 +35,7 @@ class Watching:
         api: ApiClient,
         plurals: frozenset[str],
         watch: Callable[[], Awaitable[None]],
-        sweep: Callable[[], Awaitable[None]],
+        sweep: Callable[[], Awaitable[str]],
         on_restart: Callable[[], None],
     ) -> None:
         """Prepare.
@@ -44,7 +44,7 @@ class Watching:
             api: Is asked which kinds are served.
             plurals: Kinds of our group that have to be served before anything is watched.
             watch: Watches until it is cancelled or fails.
-            sweep: Lists everything, and takes note of what is gone; never raises because of the API.
+            sweep: Lists everything, and takes note of what is gone; says what it could not list, "" if nothing.
             on_restart: Told of each time that the watches are begun again.
         """
         self.problem = ""
@@ -58,6 +58,7 @@ class Watching:
         """Work until cancelled."""
         failures, clock = 0, asyncio.get_running_loop().time
         await self._until_served()
+        self.problem = ""
         while True:
             began = clock()
             try:
@@ -65,20 +66,28 @@ class Watching:
             except Exception as error:  # noqa: BLE001 - whatever kopf ends with, the watches have to go on
                 failures = 1 if clock() - began > _STEADY_SECONDS else failures + 1
                 self._trouble(f"the watches ended: {type(error).__name__}: {error}")
+            await self._until_listed(failures)
+            self._on_restart()
+
+    async def _until_listed(self, failures: int) -> None:
+        """Nobody tells of objects that vanished while nothing was watched; and what cannot be listed is not watched."""
+        while True:
             wait = backoff(failures, "watches", first=_FIRST_WAIT, ceiling=_LONGEST_WAIT)
             await asyncio.sleep(wait.total_seconds())
             await self._until_served()
-            self._on_restart()
-            # Nobody tells of objects that vanished while nothing was watched.
-            await self._sweep()
+            problem = await self._sweep()
+            if not problem:
+                break
+            failures += 1
+            self._trouble(problem)
+        if self.problem:
+            logger.info("watching %s again", ", ".join(sorted(self._plurals)))
+        self.problem = ""
 
     async def _until_served(self) -> None:
         while missing := await self._missing():
             self._trouble(missing)
             await asyncio.sleep(ASK_SECONDS)
-        if self.problem:
-            logger.info("watching %s", ", ".join(sorted(self._plurals)))
-        self.problem = ""
 
     async def _missing(self) -> str:
         """What is not served, in words; "" if all is."""

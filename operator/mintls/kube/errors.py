@@ -32,6 +32,9 @@ from mintls.kube.paths import Target, parse_path
 # ("cannot convert ... {Value: ...}"), and for a Secret that value must not reach a log.
 _MATERIAL = re.compile(r"-----BEGIN.*?(?:-----END[^-]*-----|\Z)|[A-Za-z0-9+/=]{40,}", re.DOTALL)
 _MESSAGE_LIMIT = 2000
+_QUOTA = re.compile(r"exceeded quota: (?P<name>[^,\s]+)")
+# Of RBAC and of other authorizers that answer like it; admission, which comes later, has other words.
+_RIGHT = re.compile(r"\bcannot \S+ (?:resource|path)\b")
 
 
 class KubeError(Exception):
@@ -109,7 +112,7 @@ class Unauthorized(ApiError):
 
 
 class Forbidden(ApiError):
-    """403: RBAC or an admission rule refuses."""
+    """403: RBAC, a quota or another admission rule refuses."""
 
     def _advice(self) -> str:
         target = self.target
@@ -117,12 +120,27 @@ class Forbidden(ApiError):
         resource = f"{target.plural}/{target.subresource}" if target.subresource else target.plural
         if self.namespace_terminating:
             return "the namespace is being deleted; nothing can be created in it any more"
+        if self.quota:
+            return f'raise ResourceQuota "{self.quota}" {where}, or delete what uses it up'
+        if not self.right_missing:
+            return ""
         return f'the identity needs verb "{self.verb}" on resource "{resource}" of API group "{target.group}" {where}'
 
     @property
     def namespace_terminating(self) -> bool:
         """Whether the namespace is being deleted: nothing new can be created there, and no right is missing."""
         return any(reason == "NamespaceTerminating" for reason, _, _ in self.causes)
+
+    @property
+    def quota(self) -> str:
+        """The ResourceQuota that is exhausted; "" if it is none. The message of its admission plugin alone says it."""
+        found = _QUOTA.search(self.message)
+        return found["name"] if found else ""
+
+    @property
+    def right_missing(self) -> bool:
+        """Whether it is a right that is missing, and not an admission rule that refuses."""
+        return _RIGHT.search(self.message) is not None
 
 
 class NotFound(ApiError):
@@ -162,6 +180,11 @@ class Gone(ApiError):
 
 class Invalid(ApiError):
     """422: the object breaks its schema or a validation rule; the message names the field."""
+
+    @property
+    def immutable(self) -> bool:
+        """Whether a Secret or ConfigMap is refused because somebody made it immutable (``immutable: true``)."""
+        return "field is immutable when `immutable` is set" in self.message
 
 
 class TooManyRequests(ApiError):

@@ -20,7 +20,7 @@ from mintls.controllers.secretviews import SecretViews, view_of
 from mintls.controllers.writer import NotLeadingError, Writer
 from mintls.core.pki.credential import check_credential
 from mintls.core.pki.trust import render_bundle
-from mintls.kube.errors import ApiError, Forbidden, NotFound, ServerError, Unreachable
+from mintls.kube.errors import ApiError, Forbidden, Invalid, NotFound, ServerError, Unreachable
 from mintls.kube.events import EventRecorder
 from mintls.kube.informer import Change
 from mintls.reconcile.clienttable import ClientTable
@@ -116,6 +116,11 @@ class World:
     def reason(self) -> str:
         ready = find(self.item.status.conditions, "Ready")
         return ready.reason if ready else ""
+
+    @property
+    def message(self) -> str:
+        ready = find(self.item.status.conditions, "Ready")
+        return ready.message if ready else ""
 
     def file(self, name: str) -> bytes:
         return base64.b64decode(self.api.objects[SECRET]["data"][name])
@@ -380,19 +385,36 @@ class TestSomebodyElse:
 
 class TestAFailure:
     @pytest.mark.parametrize(
-        "error",
+        ("error", "reason", "advice"),
         [
-            ServerError(500, "InternalError", "etcd is full", SECRETS, verb="create"),
-            Unreachable(0, "", "no answer", SECRETS, verb="create"),
-            Forbidden(403, "Forbidden", "exceeded quota", SECRETS, verb="create"),
-            NotFound(404, "NotFound", 'namespaces "shop" not found', SECRETS, verb="create"),
+            (ServerError(500, "InternalError", "etcd is full", SECRETS, verb="create"), "WriteFailed", ""),
+            (Unreachable(0, "", "no answer", SECRETS, verb="create"), "WriteFailed", ""),
+            (NotFound(404, "NotFound", 'namespaces "shop" not found', SECRETS, verb="create"), "WriteFailed", ""),
+            (
+                Forbidden(403, "Forbidden", "exceeded quota: few, requested: secrets=1", SECRETS, verb="create"),
+                "QuotaExceeded",
+                'raise ResourceQuota "few" in namespace "shop"',
+            ),
+            (
+                Forbidden(403, "Forbidden", 'User "x" cannot create resource "secrets"', SECRETS, verb="create"),
+                "RightMissing",
+                'verb "create" on resource "secrets" of API group "" in namespace "shop"',
+            ),
+            (
+                Forbidden(403, "Forbidden", 'admission webhook "x" denied the request', SECRETS, verb="create"),
+                "WriteFailed",
+                'admission webhook "x" denied',
+            ),
         ],
     )
-    async def test_of_the_secret_is_a_condition_and_is_tried_again_later(self, error: ApiError) -> None:
+    async def test_of_the_secret_is_a_condition_and_is_tried_again_later(
+        self, error: ApiError, reason: str, advice: str
+    ) -> None:
         world = World()
         world.fail("create", SECRETS, error)
         again = await world.look()
-        assert world.reason == "WriteFailed"
+        assert world.reason == reason
+        assert advice in world.message
         assert world.item.status.failed_attempts == 1
         assert again == world.item.status.next_attempt_time
         await world.look()
@@ -402,6 +424,33 @@ class TestAFailure:
         await world.look()
         assert world.ready
         assert world.item.status.failed_attempts == 0
+
+    async def test_to_read_the_secret_for_want_of_a_right_is_a_condition(self) -> None:
+        world = await World().issued()
+        world.informed(
+            world.api.change(SECRET, labels={"team": "blue", **world.api.objects[SECRET]["metadata"]["labels"]})
+        )
+        refused = Forbidden(403, "Forbidden", 'User "x" cannot get resource "secrets"', SECRET, verb="get")
+        world.fail("get", SECRET, refused)
+        with pytest.raises(Forbidden):
+            await world.look()
+        assert world.reason == "RightMissing"
+        assert 'verb "get" on resource "secrets"' in world.message
+        await world.look()
+        assert world.ready
+        assert world.item.status.revision == 1
+
+    async def test_to_renew_into_an_immutable_secret_says_what_to_do(self) -> None:
+        world = await World().issued()
+        world.now += timedelta(hours=17)
+        message = "data: Forbidden: field is immutable when `immutable` is set"
+        world.fail("apply", SECRET, Invalid(422, "Invalid", message, SECRET, verb="patch"))
+        await world.look()
+        assert world.ready, "the certificate that is there is good"
+        issuing = find(world.item.status.conditions, "Issuing")
+        assert issuing is not None
+        assert issuing.reason == "SecretImmutable"
+        assert 'Secret "billing-mtls" in namespace "shop" is immutable; delete it' in issuing.message
 
     async def test_of_signing_is_a_condition(self) -> None:
         world = World()

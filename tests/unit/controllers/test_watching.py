@@ -22,6 +22,7 @@ class Parts:
         self.served: Any = served
         self.done: list[tuple[str, float]] = []
         self.fail = asyncio.Event()
+        self.unlisted = ""
         self.watching = Watching(
             self,  # type: ignore[arg-type]  # as much of an API as it asks
             BOTH,
@@ -44,8 +45,9 @@ class Parts:
         await self.fail.wait()
         raise RuntimeError("kopf has ended")
 
-    async def sweep(self) -> None:
+    async def sweep(self) -> str:
         self.note("sweep")
+        return self.unlisted
 
     def names(self) -> list[str]:
         return [name for name, _ in self.done]
@@ -74,7 +76,7 @@ async def test_a_watch_that_ended_is_begun_again_after_a_list_of_everything() ->
         await asyncio.sleep(0.01)
         parts.fail.clear()
         await asyncio.sleep(5)
-    assert parts.names() == ["watch", "restart", "sweep", "watch"]
+    assert parts.names() == ["watch", "sweep", "restart", "watch"]
 
 
 @in_virtual_time
@@ -104,4 +106,20 @@ async def test_kinds_that_are_gone_are_waited_for() -> None:
         assert "etcd is full" in parts.watching.problem
         parts.served, parts.fail = BOTH, asyncio.Event()
         await asyncio.sleep(2)
-    assert parts.names() == ["watch", "restart", "sweep", "watch"]
+    assert parts.names() == ["watch", "sweep", "restart", "watch"]
+
+
+@in_virtual_time
+async def test_what_cannot_be_listed_is_named_and_not_watched() -> None:
+    parts = Parts(*BOTH)
+    async with running(parts.watching.run()):
+        await asyncio.sleep(1)
+        parts.unlisted = "no right"
+        parts.fail.set()
+        await asyncio.sleep(60)
+        assert parts.watching.problem == "no right"
+        assert parts.names() == ["watch", *["sweep"] * (len(parts.done) - 1)]
+        parts.unlisted, parts.fail = "", asyncio.Event()
+        await asyncio.sleep(11)
+        assert parts.watching.problem == ""
+    assert parts.names()[-2:] == ["restart", "watch"]

@@ -51,10 +51,27 @@ def test_the_message_names_verb_and_object_and_what_is_wrong() -> None:
 
 
 def test_a_missing_right_is_named_as_rbac_spells_it() -> None:
-    error = an_error(403, "Forbidden", path=CLIENT_STATUS)
+    told = 'User "mintls" cannot patch resource "oauthclients/status" in API group "mintls.dev" in the namespace "shop"'
+    error = an_error(403, "Forbidden", told, path=CLIENT_STATUS)
     assert 'verb "patch" on resource "oauthclients/status" of API group "mintls.dev" in namespace "shop"' in str(error)
-    cluster_wide = an_error(403, "Forbidden", path="/api/v1/secrets", verb="list")
+    told = 'User "mintls" cannot list resource "secrets" in API group "" at the cluster scope'
+    cluster_wide = an_error(403, "Forbidden", told, path="/api/v1/secrets", verb="list")
     assert 'verb "list" on resource "secrets" of API group "" at cluster scope' in str(cluster_wide)
+
+
+def test_an_exhausted_quota_is_named_and_is_no_missing_right() -> None:
+    told = 'secrets "billing-mtls" is forbidden: exceeded quota: few, requested: secrets=1, used: secrets=1, limited: 1'
+    error = an_error(403, "Forbidden", told, verb="create")
+    assert isinstance(error, errors.Forbidden)
+    assert (error.quota, error.right_missing) == ("few", False)
+    assert 'raise ResourceQuota "few" in namespace "shop", or delete what uses it up' in str(error)
+
+
+def test_an_admission_rule_is_no_missing_right() -> None:
+    error = an_error(403, "Forbidden", 'admission webhook "policy.example.com" denied the request: no')
+    assert isinstance(error, errors.Forbidden)
+    assert not error.right_missing
+    assert "identity needs" not in str(error)
 
 
 def test_a_namespace_that_ends_is_no_missing_right() -> None:

@@ -1,5 +1,6 @@
 """What to say of a ClientCertificate after something was decided and done about it."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import msgspec
@@ -51,11 +52,28 @@ def conclude(seen: Observed, decision: Decision, outcome: Outcome) -> Conclusion
     raise ValueError(f"{type(decision).__name__} cannot have come to {type(outcome).__name__}")
 
 
+def conclude_unread(seen: Observed, violation: Violation) -> Conclusion:
+    """The Secret could not be read: whether it is right is not known, unless it is the version that was found so."""
+    current = _remembered(seen)
+    if current and seen.secret and seen.secret.resource_version == seen.whole_version and seen.now < current.not_after:
+        status = _status(seen, _ready_but(seen, current, violation))
+        return Conclusion(status, None, _warn_of_renewal(seen, current, violation))
+    findings = (*conds.waiting(violation.reason, violation.message), _issuing(violation))
+    return Conclusion(_status(seen, findings), None, _warn_once(seen, violation, "Ready"))
+
+
+def _remembered(seen: Observed) -> Validity | None:
+    status = seen.certificate.status
+    if status.not_before is None or status.not_after is None or status.renewal_time is None:
+        return None
+    return Validity(status.not_before, status.not_after, status.renewal_time)
+
+
 def _conclude_blocked(seen: Observed, blocked: Blocked) -> Conclusion:
     violation, current = blocked.violation, blocked.current
     if current and seen.now < current.not_after:
-        status = _idle_status(seen, _ready_but(current, violation))
-        return Conclusion(status, current.not_after, _warn_once(seen, violation, "Issuing"))
+        status = _idle_status(seen, _ready_but(seen, current, violation))
+        return Conclusion(status, _next_mark(seen, current), _warn_of_renewal(seen, current, violation))
     findings = (conds.stalled if blocked.stalled else conds.waiting)(violation.reason, violation.message)
     again = seen.now + _ASK_AGAIN if violation.reason == Reason.SECRET_NOT_OWNED else None
     return Conclusion(_idle_status(seen, findings), again, _warn_once(seen, violation, "Ready"))
@@ -79,7 +97,7 @@ def _conclude_failed(seen: Observed, decision: Issue | Rewrite, violation: Viola
     current = decision.current if isinstance(decision, Issue) else None
     still_good = current is not None and seen.now < current.not_after
     findings = (
-        _ready_but(current, violation)
+        _ready_but(seen, current, violation)
         if current and still_good
         else (*conds.waiting(violation.reason, violation.message), _issuing(violation))
     )
@@ -89,8 +107,9 @@ def _conclude_failed(seen: Observed, decision: Issue | Rewrite, violation: Viola
         last_failure_time=seen.now.replace(microsecond=0),
         next_attempt_time=again,
     )
-    look_again = min(again, current.not_after) if current and still_good else again
-    return Conclusion(status, look_again, _warn_once(seen, violation, "Issuing"))
+    if current and still_good:
+        return Conclusion(status, min(again, _next_mark(seen, current)), _warn_of_renewal(seen, current, violation))
+    return Conclusion(status, again, _warn_once(seen, violation, "Issuing"))
 
 
 def _conclude_written(seen: Observed, decision: Issue | Rewrite, written: Written) -> Conclusion:
@@ -174,10 +193,39 @@ def _issued(seen: Observed, validity: Validity) -> tuple[Finding, ...]:
     return conds.ready(Reason.ISSUED, message)
 
 
-def _ready_but(current: Validity, violation: Violation) -> tuple[Finding, ...]:
+def _ready_but(seen: Observed, current: Validity, violation: Violation) -> tuple[Finding, ...]:
     """Still good, but its renewal does not get on."""
     message = f"the certificate is good until {_time(current.not_after)}, but its renewal waits: {violation.message}"
-    return (*conds.ready(Reason.ISSUED, message), _issuing(violation))
+    return (*conds.ready(Reason.ISSUED, message), _issuing(_as_urgent(seen, current, violation)))
+
+
+def _as_urgent(seen: Observed, current: Validity, violation: Violation) -> Violation:
+    """The same in other words when the end is near, so that it is told once more."""
+    if not _ends_soon(seen, current):
+        return violation
+    return Violation(violation.reason, f"the certificate ends at {_time(current.not_after)}: {violation.message}")
+
+
+def _ends_soon(seen: Observed, current: Validity) -> bool:
+    return seen.now >= _half_time(current)
+
+
+def _half_time(current: Validity) -> datetime:
+    """When half of the time for a renewal is over: what has failed until then may well go on failing."""
+    return current.renewal_time + (current.not_after - current.renewal_time) / 2
+
+
+def _next_mark(seen: Observed, current: Validity) -> datetime:
+    """When there is something else to say of a certificate whose renewal waits."""
+    return current.not_after if _ends_soon(seen, current) else _half_time(current)
+
+
+def _warn_of_renewal(seen: Observed, current: Validity, violation: Violation) -> Announcement | None:
+    """An event when the renewal begins to wait, and a warning when the certificate ends soon."""
+    announcement = _warn_once(seen, _as_urgent(seen, current, violation), "Issuing")
+    if announcement is None:
+        return None
+    return replace(announcement, warning=_ends_soon(seen, current))
 
 
 def _issuing(violation: Violation) -> Finding:

@@ -12,6 +12,7 @@ from mintls.core.pki.keys import PrivateKey, describe, key_fingerprint, key_fits
 from mintls.core.pki.names import SubjectKind, SubjectName
 from mintls.core.pki.origin import Origin, origin_subject
 from mintls.core.pki.request import read_request
+from mintls.reconcile import conditions as conds
 from mintls.reconcile import policy
 from mintls.reconcile.allowednames import further_names
 from mintls.reconcile.certificate.foreignwriter import pause
@@ -158,9 +159,15 @@ def _postponed_until(seen: Observed) -> datetime | None:
     """A failed attempt for the same generation and requests waits for its next one, unless the clock was set back."""
     status = seen.certificate.status
     until = status.next_attempt_time
-    if until is None or seen.now >= until or _asked_anew(seen):
+    if until is None or seen.now >= until or _asked_anew(seen) or _obstacle_is_gone(seen):
         return None
     return None if status.last_failure_time and seen.now < status.last_failure_time else until
+
+
+def _obstacle_is_gone(seen: Observed) -> bool:
+    """Whether the last attempt failed for an immutable Secret, and somebody has deleted it as the condition says."""
+    failed = conds.find(seen.certificate.status.conditions, "Issuing")
+    return failed is not None and failed.reason == Reason.SECRET_IMMUTABLE and seen.secret is None
 
 
 def _asked_anew(seen: Observed) -> bool:

@@ -1,7 +1,7 @@
 """A ClientCertificate from look to look: when it is issued, renewed, written again, kept, and what its status says."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -38,6 +38,11 @@ def issued(spec: dict[str, Any] | None = None, **parts: Any) -> Life:
 def renewal_of(made: Life) -> Any:
     assert made.status.renewal_time is not None
     return made.status.renewal_time
+
+
+def half_time(life: Life) -> datetime:
+    """Half of the time between renewal and end."""
+    return renewal_of(life) + (end_of(life) - renewal_of(life)) / 2
 
 
 def end_of(made: Life) -> Any:
@@ -523,7 +528,7 @@ class TestAnAuthorityThatCannotSign:
         made.now = renewal_of(made)
         conclusion = made.look()
         assert conclusion is not None
-        assert conclusion.look_again == made.status.not_after
+        assert conclusion.look_again == half_time(made)
         issuing = made.condition("Issuing")
         assert made.ready()
         assert issuing is not None
@@ -538,6 +543,22 @@ class TestAnAuthorityThatCannotSign:
             made.look()
         assert [each.reason for each in made.said] == [Reason.ISSUED, Reason.AUTHORITY_NOT_READY]
         assert made.status_writes == 2
+
+    def test_is_a_warning_once_when_half_of_the_time_for_the_renewal_is_over(self) -> None:
+        made = self.blocked()
+        made.now = renewal_of(made)
+        made.look()
+        assert not made.said[-1].warning, "there is time"
+        made.now = half_time(made)
+        for _ in range(3):
+            conclusion = made.look()
+        assert [each.reason for each in made.said] == [Reason.ISSUED, *2 * [Reason.AUTHORITY_NOT_READY]]
+        assert made.said[-1].warning
+        assert made.said[-1].message.startswith(f"the certificate ends at {end_of(made):%Y-%m-%dT%H:%M:%SZ}: ")
+        assert made.ready(), "until then"
+        assert conclusion is not None
+        assert conclusion.look_again == end_of(made)
+        assert made.status_writes == 3
 
     def test_ends_ready_at_the_end_of_the_certificate(self) -> None:
         made = self.blocked()
@@ -585,6 +606,34 @@ class TestAFailedWrite:
         assert made.condition("Reconciling") is not None
         assert made.said[-1].warning
         assert made.said[-1].message == REFUSED.message
+
+    def test_of_a_renewal_keeps_the_old_certificate_and_warns_only_when_it_ends_soon(self) -> None:
+        made = issued()
+        before = made.secret.data
+        made.refused = REFUSED
+        made.now = renewal_of(made)
+        while made.now < end_of(made):
+            made.look()
+            assert made.ready()
+            assert made.secret.data == before
+            made.now = made.status.next_attempt_time or end_of(made)
+        assert [each.warning for each in made.said] == [False, False, True], "issued, waits, ends soon"
+        assert made.status.failed_attempts > 20
+        made.look()
+        assert not made.ready()
+        assert made.said[-1].warning
+
+    def test_for_an_immutable_secret_is_tried_again_as_soon_as_that_is_deleted(self) -> None:
+        made = issued()
+        made.refused = Violation(Reason.SECRET_IMMUTABLE, "it is immutable")
+        made.now = renewal_of(made)
+        made.look()
+        assert isinstance(decide(made.observe()), Postponed)
+        made.refused = None
+        made.secret.delete()
+        made.settle()
+        assert made.ready()
+        assert made.status.revision == 2
 
     def test_waits_longer_each_time_up_to_ten_minutes(self) -> None:
         made = self.failing()
