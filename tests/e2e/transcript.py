@@ -37,6 +37,9 @@ _VARYING = (
     (r"(Resource Version: +)\d+", r"\1N"),
     (r"(?m)^(ok +jti +)\S+", r"\1JTI"),
     (r"[ \t]+", " "),
+    # A rotation's progress: which of its steps are seen depends on how fast they follow one another.
+    (r"(?m)^(not begun yet|Preparing: .*|Reissuing: .*)\n", ""),
+    (r"\b\d+ of (\d+) certificates", r"N of \1 certificates"),
 )
 
 
