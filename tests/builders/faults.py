@@ -82,11 +82,16 @@ class Faults:
 
 
 class FaultyApi:
-    """The proxy; ``url`` is what clients connect to, with their own credentials."""
+    """The proxy; ``url`` is what clients connect to, with their own credentials.
+
+    Attributes:
+        silent: Plurals whose watches tell nothing more, though they stay open.
+    """
 
     def __init__(self, faults: Faults, server: str, session: aiohttp.ClientSession) -> None:
         self.faults = faults
         self.url = ""
+        self.silent: set[str] = set()
         self._server = server
         self._session = session
 
@@ -115,7 +120,7 @@ class FaultyApi:
         async with self._onward(request) as answer:
             response = web.StreamResponse(status=answer.status, headers=_end_to_end(answer.headers))
             await response.prepare(request)
-            passing = asyncio.create_task(_pass(answer, response))
+            passing = asyncio.create_task(self._pass(answer, response, request.path.rsplit("/", 1)[1]))
             fault = asyncio.create_task(self.faults.of_watch())
             try:
                 await asyncio.wait({passing, fault}, return_when=asyncio.FIRST_COMPLETED)
@@ -137,6 +142,11 @@ class FaultyApi:
         elif fault == "error":
             await response.write(_error_event(500, "InternalError"))
 
+    async def _pass(self, answer: aiohttp.ClientResponse, response: web.StreamResponse, plural: str) -> None:
+        async for line in answer.content:
+            if plural not in self.silent:
+                await response.write(line)
+
     def _onward(self, request: web.Request) -> "aiohttp.client._RequestContextManager":
         return self._session.request(
             request.method,
@@ -144,11 +154,6 @@ class FaultyApi:
             data=request.content if request.can_read_body else None,
             headers=_end_to_end(request.headers),
         )
-
-
-async def _pass(answer: aiohttp.ClientResponse, response: web.StreamResponse) -> None:
-    async for line in answer.content:
-        await response.write(line)
 
 
 def _end_to_end(headers: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The custom resources as this process last saw them, from watch events, from sweeps, and from our own writes."""
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,9 @@ from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthCl
 from mintls.api.v1alpha1.meta import GROUP
 
 logger = logging.getLogger(__name__)
+
+_ENDED = 4096
+"""So many uids of objects that are gone are remembered: no uid is ever used again."""
 
 type ObjectKey = tuple[str, str]
 type CustomResource = OAuthClient | ClientCertificate | CertificateAuthority
@@ -36,6 +40,7 @@ class ObjectStore[T: CustomResource]:
         self._on_change = on_change
         self._objects: dict[ObjectKey, T] = {}
         self._unreadable: dict[ObjectKey, str] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
 
     def get(self, key: ObjectKey) -> T | None:
         """The object, or ``None``."""
@@ -56,6 +61,8 @@ class ObjectStore[T: CustomResource]:
     def saw(self, body: Mapping[str, Any]) -> None:
         """An object was listed or changed."""
         key, version = key_of(body), version_of(body)
+        if body["metadata"].get("uid") in self._ended:
+            return  # an event from before its end that came late
         old = self._objects.get(key)
         if old is not None and version <= _number(old.metadata.resource_version):
             return
@@ -85,6 +92,9 @@ class ObjectStore[T: CustomResource]:
         if old is None or (uid and old.metadata.uid != uid):
             return
         del self._objects[key]
+        self._ended[old.metadata.uid] = None
+        if len(self._ended) > _ENDED:
+            self._ended.popitem(last=False)
         self._on_change(key, old, None)
 
     def _read(self, key: ObjectKey, body: Mapping[str, Any]) -> T | None:

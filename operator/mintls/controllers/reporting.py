@@ -71,7 +71,10 @@ class Reporter[T: CustomResource]:
         try:
             path = resource.status(meta.namespace or None, meta.name)
             answer = await self._writer.replace_status(path, meta.uid, without_nulls(new))
-        except NotFound:
+        except NotFound as error:
+            # Or the Secret that goes with the object would be made again and again until the watch tells of its end.
+            if not error.resource_missing:
+                self._store.gone((meta.namespace, meta.name), meta.uid)
             return
         self._store.wrote(answer)
 

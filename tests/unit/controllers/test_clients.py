@@ -133,7 +133,7 @@ async def test_a_missing_authority_is_said_until_it_is_there() -> None:
     ready = find(world.status.conditions, "Ready")
     assert ready is not None
     assert ready.reason == "AuthorityNotFound"
-    world.authorities.saw(body("default", "", resourceVersion="9"))
+    world.authorities.saw(body("default", "", uid="made-again", resourceVersion="9"))
     await world.look()
     assert holds(world.status.conditions, "Ready")
 

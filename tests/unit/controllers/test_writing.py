@@ -114,6 +114,18 @@ class TestAStatus:
         await parts.reporter.report(item, STATUS, None)
         assert parts.store.get(("shop", "billing")) is None
 
+    async def test_of_an_object_that_is_gone_tells_so_before_the_watch_does(self) -> None:
+        parts = Reporting()
+        item = parts.item
+        late = parts.api.change(ITEM, labels={"team": "blue"})
+        parts.api.remove(ITEM)
+        await parts.reporter.report(item, STATUS, None)
+        assert parts.store.get(("shop", "billing")) is None
+        parts.store.saw(late)
+        assert parts.store.get(("shop", "billing")) is None, "an event that came late"
+        parts.store.saw(parts.api.have(ITEM, certificate_body(uid="second")))
+        assert parts.item.metadata.uid == "second"
+
     async def test_touches_nothing_but_the_status(self) -> None:
         parts = Reporting()
         before = parts.api.objects[ITEM]
