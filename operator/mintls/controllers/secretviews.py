@@ -33,7 +33,8 @@ def view_of(body: Mapping[str, Any]) -> SecretView:
 
 def contents_of(body: Mapping[str, Any]) -> Contents:
     """A Secret's data, decoded. A value that is not base64 cannot come from the API server."""
-    return Contents({name: base64.b64decode(value) for name, value in (body.get("data") or {}).items()})
+    data = {name: base64.b64decode(value) for name, value in (body.get("data") or {}).items()}
+    return Contents(data, body.get("type", ""), bool(body.get("immutable")))
 
 
 class SecretViews:

@@ -35,6 +35,8 @@ ROOT_KEY = "mintls.dev/root-key"
 BUNDLE_DIGEST = "mintls.dev/bundle-digest"
 """Annotation of a Secret: digest of the roots in its ``ca.crt``."""
 REVISION = "mintls.dev/revision"
+HAND_OVER_TO = "mintls.dev/hand-over-to"
+"""Annotation that somebody puts on a Secret of his own: the ClientCertificate that shall have it."""
 
 _OWN_KEYS = re.compile(r"app\.kubernetes\.io/managed-by|([^/]*\.)?mintls\.dev/.*")
 
@@ -229,9 +231,17 @@ class SecretView:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """A Secret's data, decoded. Never shown: one of the values is a private key."""
+    """A Secret's data, decoded. Never shown: one of the values is a private key.
+
+    Attributes:
+        data: The values by file name.
+        type: The Secret's type, which cannot be changed.
+        immutable: Whether its data cannot be changed either.
+    """
 
     data: Mapping[str, bytes] = field(repr=False)
+    type: str = "kubernetes.io/tls"
+    immutable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,14 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from builders.world import World, eventually, free_port
+from mintls.kube.errors import NotFound
 from mintls.kube.paths import CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS
 
 pytestmark = pytest.mark.cluster
@@ -131,7 +132,8 @@ async def test_an_object_made_again_has_certificates_of_its_own(
     stolen = await world.secret(shop)
     await world.api.delete(CLIENT_CERTIFICATES.item(shop, "billing"))
     # The garbage collector would do that, when it has come to know of the kind: half a minute on a new cluster.
-    await world.api.delete(SECRETS.item(shop, "billing-mtls"))
+    with suppress(NotFound):
+        await world.api.delete(SECRETS.item(shop, "billing-mtls"))
     await world.certificate(shop)
     await world.ready(CLIENT_CERTIFICATES, shop, "billing")
     async with caller(stolen, replicas, tmp_path) as thief:

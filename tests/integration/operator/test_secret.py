@@ -160,7 +160,8 @@ async def test_a_secret_of_somebody_else_is_left_as_it_is_until_it_is_gone(world
 
     assert refused["message"] == (
         'Secret "billing-mtls" exists and does not belong to this ClientCertificate; it is left as it is: delete it, '
-        "or make a ClientCertificate with another spec.secretName"
+        "hand it over by the annotation mintls.dev/hand-over-to=billing on it, or make a ClientCertificate with "
+        "another spec.secretName"
     )
     assert await world.get(SECRETS, shop, "billing-mtls") == created
     await world.api.delete(SECRETS.item(shop, "billing-mtls"))
@@ -375,3 +376,44 @@ async def test_further_forms_are_what_openssl_reads_and_follow_the_key(world: Wo
         return not {"key.der", "tls-combined.pem"} & set(await world.secret(shop))
 
     await eventually(gone)
+
+
+async def test_a_secret_is_taken_over_when_its_owner_hands_it_over_and_then_kept(world: World) -> None:
+    await world.authority()
+    shop = await world.namespace()
+    blank = {name: base64.b64encode(b"kept").decode() for name in ("tls.crt", "tls.key", "notes")}
+    named = {"metadata": {"name": "billing-mtls"}}
+    foreign = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "data": blank, **named}
+    await world.api.apply(SECRETS.item(shop, "billing-mtls"), foreign, field_manager="his-own")
+    await world.client(shop)
+    await world.certificate(shop)
+    await world.operator()
+    await world.reason(CLIENT_CERTIFICATES, shop, "billing", "SecretNotOwned")
+
+    await patch_secret(world, shop, {"metadata": {"annotations": {"mintls.dev/hand-over-to": "billing"}}})
+    await world.api.merge_patch(CLIENT_CERTIFICATES.item(shop, "billing"), {"spec": {"duration": "12h"}})
+
+    await world.ready(CLIENT_CERTIFICATES, shop, "billing")
+    files = await world.secret(shop)
+    assert belongs_together(files)
+    assert files["notes"] == b"kept"
+    owners = (await world.get(SECRETS, shop, "billing-mtls"))["metadata"]["ownerReferences"]
+    assert [owner["name"] for owner in owners] == ["billing"]
+    await patch_secret(world, shop, {"data": {"tls.crt": base64.b64encode(b"scribble").decode()}})
+    await changed(world, shop, files)
+
+
+async def test_a_secret_of_another_type_that_is_handed_over_stays_as_it_is(world: World) -> None:
+    await world.authority()
+    shop = await world.namespace()
+    metadata = {"name": "billing-mtls", "annotations": {"mintls.dev/hand-over-to": "billing"}}
+    foreign = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"mine": "x"}}
+    created = await world.api.create(SECRETS.collection(shop), foreign)
+    await world.client(shop)
+    await world.certificate(shop)
+    await world.operator()
+
+    refused = await world.reason(CLIENT_CERTIFICATES, shop, "billing", "SecretNotOwned")
+
+    assert 'it is of type "Opaque", and has to be of type "kubernetes.io/tls"' in refused["message"]
+    assert await world.get(SECRETS, shop, "billing-mtls") == created

@@ -9,7 +9,7 @@ from mintls.core.pki.request import read_request
 from mintls.reconcile import allowednames, policy
 from mintls.reconcile.allowednames import Place
 from mintls.reconcile.certificate.values import Blocked, Observed
-from mintls.reconcile.credential import Violation
+from mintls.reconcile.credential import HAND_OVER_TO, Violation
 from mintls.reconcile.keyspec import encoding_problem, key_problem
 from mintls.reconcile.reasons import Reason
 
@@ -169,11 +169,34 @@ def _secret_claimed(seen: Observed) -> Blocked | None:
 def _secret_not_owned(seen: Observed) -> Blocked | None:
     if seen.secret is None or is_ours(seen):
         return None
+    meta, name = seen.certificate.metadata, seen.certificate.spec.secret_name
+    if not is_handed_over(seen):
+        return _stall(
+            Reason.SECRET_NOT_OWNED,
+            f'Secret "{name}" exists and does not belong to this ClientCertificate; it is left as it is: delete it, '
+            f"hand it over by the annotation {HAND_OVER_TO}={meta.name} on it, or make a ClientCertificate with "
+            "another spec.secretName",
+        )
+    problem = _unfit(seen)
+    if not problem:
+        return None
     return _stall(
         Reason.SECRET_NOT_OWNED,
-        f'Secret "{seen.certificate.spec.secret_name}" exists and does not belong to this ClientCertificate; '
-        "it is left as it is: delete it, or make a ClientCertificate with another spec.secretName",
+        f'Secret "{name}" was handed over by the annotation {HAND_OVER_TO} and cannot be taken: {problem}; it is left '
+        "as it is: delete it, or make a ClientCertificate with another spec.secretName",
     )
+
+
+def _unfit(seen: Observed) -> str:
+    """Why a Secret that was handed over cannot become ours; "" if it can, or is not read yet."""
+    if seen.secret is not None and seen.secret.controller:
+        return "another object controls it, as its ownerReferences say"
+    if seen.contents is None:
+        return ""
+    wanted = "Opaque" if seen.certificate.spec.request else "kubernetes.io/tls"
+    if seen.contents.type != wanted:
+        return f'it is of type "{seen.contents.type}", and has to be of type "{wanted}"'
+    return "it is immutable" if seen.contents.immutable else ""
 
 
 OBSTACLES = (
@@ -201,6 +224,11 @@ def first_obstacle(seen: Observed) -> Blocked | None:
 def is_ours(seen: Observed) -> bool:
     """Whether the Secret is controlled by this very ClientCertificate."""
     return seen.secret is not None and seen.secret.controller == seen.certificate.metadata.uid
+
+
+def is_handed_over(seen: Observed) -> bool:
+    """Whether somebody says on a Secret of his own that this ClientCertificate shall have it."""
+    return seen.secret is not None and seen.secret.annotations.get(HAND_OVER_TO) == seen.certificate.metadata.name
 
 
 def _wait(reason: Reason, message: str) -> Blocked:
