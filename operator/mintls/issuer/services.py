@@ -17,6 +17,7 @@ from mintls.issuer.proxies import Proxies
 from mintls.issuer.rates import Limiter
 from mintls.issuer.replays import Replays
 from mintls.issuer.settings import Settings
+from mintls.issuer.tokens import Tokens
 
 OPERATOR_AUTHORITY = "default"
 """The CertificateAuthority that the operator's own certificate comes from."""
@@ -44,6 +45,11 @@ class Services:
     paths: Paths
     ledger: Ledger
     identifier: Callable[[], str] = random_identifier
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Reads access tokens that come back."""
+        return Tokens(self.directory)
 
     @cached_property
     def clients(self) -> Limiter:

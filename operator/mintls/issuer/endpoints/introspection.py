@@ -2,11 +2,9 @@
 
 import msgspec
 
-from mintls.core.oauth.access_token import read_access_token
 from mintls.core.oauth.introspection import introspect, introspected_token
 from mintls.core.oauth.introspection_jwt import MEDIA_TYPE, introspection_jwt, wants_jwt
 from mintls.core.oauth.revocation import revocation_of
-from mintls.core.oauth.signing_keys import published_keys
 from mintls.issuer.endpoints.steps import authenticate_client, current_key, read_form
 from mintls.issuer.exchange import NO_STORE, Answer, Call
 from mintls.issuer.services import Services
@@ -22,8 +20,7 @@ async def introspection(services: Services, call: Call) -> Answer:
     """
     form = read_form(call)
     caller, _ = await authenticate_client(services, call, form)
-    keys = published_keys(services.directory.signing_keys, call.now)
-    claims = read_access_token(introspected_token(form), keys)
+    claims = services.tokens.read(introspected_token(form), call.now)
     answer = introspect(
         claims,
         caller=caller,

@@ -1,9 +1,7 @@
 """``POST /revoke``: a client gives one of its tokens up (RFC 7009)."""
 
-from mintls.core.oauth.access_token import read_access_token
 from mintls.core.oauth.introspection import introspected_token
 from mintls.core.oauth.revocation import revoke
-from mintls.core.oauth.signing_keys import published_keys
 from mintls.issuer.endpoints.steps import authenticate_client, read_form, spend
 from mintls.issuer.exchange import Answer, Call
 from mintls.issuer.services import Services
@@ -20,7 +18,7 @@ async def revocation(services: Services, call: Call) -> Answer:
     """
     form = read_form(call)
     caller, _ = await authenticate_client(services, call, form)
-    claims = read_access_token(introspected_token(form), published_keys(services.directory.signing_keys, call.now))
+    claims = services.tokens.read(introspected_token(form), call.now)
     call.trail.jti = claims.jti if claims else ""
     spent = revoke(claims, caller=caller, issuer=services.settings.issuer_url, now=call.now)
     if spent is not None and not services.directory.is_spent(spent.name):

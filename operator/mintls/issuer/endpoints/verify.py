@@ -6,12 +6,10 @@ Made for nginx's ``auth_request``, Traefik's ``forwardAuth`` and their like: the
 pass it on 200, and give 401 and 403 to the client.
 """
 
-from mintls.core.oauth.access_token import read_access_token
 from mintls.core.oauth.errors import InvalidRequest, Reason
 from mintls.core.oauth.form import parse_query
 from mintls.core.oauth.resource import Presented, access_token, permit, wanted
 from mintls.core.oauth.revocation import revocation_of
-from mintls.core.oauth.signing_keys import published_keys
 from mintls.issuer.endpoints.proof import proven_at_resource
 from mintls.issuer.endpoints.steps import SHOWN, forwarded_peer, note_peer
 from mintls.issuer.exchange import NO_STORE, Answer, Call
@@ -34,7 +32,7 @@ def verify(services: Services, call: Call) -> Answer:
     proxy = require_proxy(services, call)
     demand = wanted(parse_query(call.query))
     token = access_token(call.header("Authorization"))
-    claims = read_access_token(token.value, published_keys(services.directory.signing_keys, call.now))
+    claims = services.tokens.read(token.value, call.now)
     subject = services.directory.client(claims.client_id) if claims else None
     if claims is not None:
         call.trail.jti, call.trail.client_id = claims.jti, claims.client_id[:SHOWN]
