@@ -1,0 +1,73 @@
+"""``python -m bench issuer``: see the Makefile's targets that begin with bench."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+import uvloop
+
+from bench import issuer as issuer_bench
+from bench import load, machine, profiling, report
+from bench.installation import installed
+from bench.plot import draw
+from bench.results import Results
+from builders.world import REPOSITORY
+
+_OUTPUT = REPOSITORY / "dist" / "bench"
+
+
+@click.group()
+def main() -> None:
+    """Measure Mintls beside a peer, in the same run on the same machine."""
+
+
+@main.command()
+@click.option("--smoke", is_flag=True, help="A second per scenario: shows that the harness works, and nothing else.")
+@click.option("--base", metavar="COMMIT", help="Measure this commit's issuer, too: so a regression is seen.")
+@click.option("--output", type=click.Path(path_type=Path), default=_OUTPUT, show_default=True)
+def issuer(*, smoke: bool, base: str | None, output: Path) -> None:
+    """The token issuer beside node's oidc-provider."""
+    size = issuer_bench.SMOKE if smoke else issuer_bench.FULL
+    results = Results(machine.described())
+
+    async def run(folder: Path) -> None:
+        source = machine.checked_out(base, folder / "base") / "operator" if base else None
+        async with installed(folder) as installation:
+            program = load.build(folder)
+            await issuer_bench.measure(installation, program, results, size, source=source)
+
+    try:
+        machine.require("taskset", "node", "npm", "openssl")
+        with tempfile.TemporaryDirectory(prefix="mintls-bench-") as folder:
+            uvloop.run(run(Path(folder)))
+    except machine.CannotMeasure as error:
+        sys.exit(f"bench: {error}")
+    name = "issuer-smoke" if smoke else "issuer"
+    results.save(output / f"{name}.json")
+    draw(results, output / f"{name}.svg")
+    click.echo(report.issuer(results))
+
+
+@main.command()
+@click.option("--output", type=click.Path(path_type=Path), default=_OUTPUT, show_default=True)
+def profile(*, output: Path) -> None:
+    """Where the issuer's time goes under load."""
+
+    async def run(folder: Path) -> str:
+        async with installed(folder) as installation:
+            return await profiling.profile(installation, load.build(folder))
+
+    try:
+        machine.require("taskset")
+        with tempfile.TemporaryDirectory(prefix="mintls-bench-") as folder:
+            text = uvloop.run(run(Path(folder)))
+    except machine.CannotMeasure as error:
+        sys.exit(f"bench: {error}")
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "issuer-profile.txt").write_text(text)
+    click.echo(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+module mintls.dev/tests/bench/load
+
+go 1.25
