@@ -44,21 +44,38 @@ async def watch(stores: Stores, credentials: Credentials) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waited for the end
             loop.call_soon_threadsafe(_settle, ended, error)
 
+    own = asyncio.new_event_loop()
+
     def run() -> None:
         error: BaseException | None = None
         try:
-            asyncio.run(_observe(registry, stop, on_failure=tell))
+            with asyncio.Runner(loop_factory=lambda: own) as runner:
+                runner.run(_observe(registry, stop, on_failure=tell))
         except BaseException as caught:  # noqa: BLE001 - handed to the calling loop, whatever it is
             error = caught
         tell(error)
 
-    threading.Thread(target=run, name="kopf", daemon=True).start()
+    thread = threading.Thread(target=run, name="kopf", daemon=True)
+    thread.start()
     try:
         await asyncio.shield(ended)
     finally:
         stop.set()
+        threading.Thread(target=_see_to_the_end, args=(thread, own), name="end of kopf", daemon=True).start()
         if not ended.done():
             await asyncio.wait([ended], timeout=_ENDING_SECONDS)
+
+
+def _see_to_the_end(thread: threading.Thread, loop: asyncio.AbstractEventLoop) -> None:
+    """Stop the loop of a kopf that hangs in its end: it would go on watching, beside the one that took its place.
+
+    Its last steps run in the same loop, and each of them can hang, so that it may have to be stopped more than once.
+    """
+    while thread.is_alive():
+        thread.join(_ENDING_SECONDS)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the thread ended meanwhile
+            if thread.is_alive():
+                loop.call_soon_threadsafe(loop.stop)
 
 
 async def _observe(
@@ -67,8 +84,8 @@ async def _observe(
     """Run kopf until it is told to stop, or fails.
 
     A failure is told at once: kopf then closes its other watches, which takes seconds, and now and then for ever (its
-    callback that closes a stream cannot be called from outside of a task). Nobody has to wait for that; what such a
-    thread still hands on is what the API server says.
+    callback that closes a stream cannot be called from outside of a task). Nobody has to wait for that; what is still
+    handed on meanwhile is what the API server says.
     """
     tasks = await kopf.spawn_tasks(
         registry=registry,

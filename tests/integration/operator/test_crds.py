@@ -33,19 +33,19 @@ def put_back(cluster: Cluster) -> None:
 @pytest.fixture
 async def restored(world: World) -> AsyncIterator[World]:
     yield world
-    put_back(world.cluster)
+    await asyncio.to_thread(put_back, world.cluster)
 
 
 async def test_an_operator_that_starts_before_the_crds_waits_for_them(restored: World) -> None:
     world = restored
-    remove(world.cluster)
-    operator = await world.operator()
+    await asyncio.to_thread(remove, world.cluster)
+    operator = await world.operator(lease_seconds=30.0)
 
     async def told() -> bool:
         return "is its CRD installed?" in operator.operator.ready()
 
     await eventually(told, expected="what it waits for in /readyz")
-    put_back(world.cluster)
+    await asyncio.to_thread(put_back, world.cluster)
     await world.authority()
     shop = await world.namespace()
     await world.client(shop)
@@ -57,7 +57,7 @@ async def test_an_operator_that_starts_before_the_crds_waits_for_them(restored: 
 async def test_crds_that_are_removed_and_put_back_need_no_restart(restored: World) -> None:
     world = restored
     await world.authority()
-    operator = await world.operator()
+    operator = await world.operator(lease_seconds=30.0)
     await world.issuer()
     shop = await world.namespace()
     await world.client(shop)
@@ -69,7 +69,7 @@ async def test_crds_that_are_removed_and_put_back_need_no_restart(restored: Worl
     other = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mine"}, "stringData": {"a": "b"}}
     await world.api.create(SECRETS.collection(shop), other)
 
-    remove(world.cluster)
+    await asyncio.to_thread(remove, world.cluster)
 
     async def told() -> bool:
         return "put the CRDs back" in operator.operator.ready()
@@ -78,7 +78,7 @@ async def test_crds_that_are_removed_and_put_back_need_no_restart(restored: Worl
     await asyncio.sleep(3)
     assert not operator.task.done()
 
-    put_back(world.cluster)
+    await asyncio.to_thread(put_back, world.cluster)
     await world.authority()
     await world.client(shop)
     await world.certificate(shop)
