@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from builders.objects import certificate, observed, secret_view
+from builders.pki import authority
+from mintls.core.pki.keys import key_fits, load_private_key
 from mintls.reconcile.certificate.decide import decide, must_read
 from mintls.reconcile.certificate.values import Blocked, Issue, Observed
 from mintls.reconcile.credential import HAND_OVER_TO, Contents
@@ -28,10 +30,13 @@ def test_what_was_handed_over_gets_a_certificate_in_the_very_secret() -> None:
 
 
 def test_a_key_that_came_with_it_is_not_kept() -> None:
-    seen = handed_over()
+    """Also where keys are kept: a sound pair of another CA, with a key of the wanted kind."""
+    leaf = authority("default").client()
+    his = Contents({"tls.crt": leaf.tls_crt, "tls.key": leaf.tls_key})
     never = certificate(spec={"privateKey": {"rotationPolicy": "Never"}})
-    decision = decide(replace(seen, certificate=never))
+    decision = decide(replace(handed_over(contents=his), certificate=never))
     assert isinstance(decision, Issue)
+    assert key_fits(load_private_key(leaf.tls_key), decision.wanted.key)
     assert decision.kept_key is None
 
 
