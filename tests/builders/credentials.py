@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from builders import pki
-from builders.objects import authority_view, default_authority, observed, with_status
+from builders.objects import authority_view, certificate, default_authority, observed, with_status
 from builders.pki import NOW
 from mintls.api.v1alpha1 import ClientCertificate
 from mintls.api.v1alpha1.clientcertificate import ClientCertificateSpec, ClientCertificateStatus
@@ -265,3 +265,30 @@ class Life:
 
     def condition(self, type_: str) -> Condition | None:
         return find(self.status.conditions, type_)
+
+
+def life(spec: dict[str, Any] | None = None, **parts: Any) -> Life:
+    return Life(certificate(spec=spec), **parts)
+
+
+def issued(spec: dict[str, Any] | None = None, **parts: Any) -> Life:
+    """A certificate that was issued a moment ago."""
+    made = life(spec, **parts)
+    made.look()
+    assert made.ready()
+    return made
+
+
+def renewal_of(made: Life) -> Any:
+    assert made.status.renewal_time is not None
+    return made.status.renewal_time
+
+
+def half_time(life: Life) -> datetime:
+    """Half of the time between renewal and end."""
+    return renewal_of(life) + (end_of(life) - renewal_of(life)) / 2
+
+
+def end_of(made: Life) -> Any:
+    assert made.status.not_after is not None
+    return made.status.not_after

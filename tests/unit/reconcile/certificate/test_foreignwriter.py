@@ -5,20 +5,13 @@ from typing import Any
 
 import pytest
 
-from builders.credentials import Life
-from builders.objects import after, certificate
+from builders.credentials import Life, issued
+from builders.objects import after
 from mintls.reconcile.certificate.decide import decide
 from mintls.reconcile.certificate.values import Keep, Postponed
 from mintls.reconcile.reasons import Reason
 
 MINUTE = timedelta(minutes=1)
-
-
-def issued() -> Life:
-    made = Life(certificate())
-    made.look()
-    assert made.ready()
-    return made
 
 
 def scribble(made: Life) -> None:
