@@ -63,8 +63,13 @@ def module_source(go: Go, module: Path, package: str) -> Path:
 
     Raises BuildError.
     """
+    return Path(json.loads(run_go(go, module, "mod", "download", "-json", package))["Dir"])
+
+
+def run_go(go: Go, module: Path, *arguments: str) -> str:
+    """Run ``go`` in the folder of a module; returns what it printed, raises BuildError with what it complained of."""
     done = subprocess.run(
-        [go.program, "mod", "download", "-json", package],
+        [go.program, *arguments],
         cwd=module,
         env=go.environment(os.environ),
         capture_output=True,
@@ -72,8 +77,8 @@ def module_source(go: Go, module: Path, package: str) -> Path:
         check=False,
     )
     if done.returncode:
-        raise BuildError(f"`go mod download {package}` ended with status {done.returncode}: {done.stderr.strip()}")
-    return Path(json.loads(done.stdout)["Dir"])
+        raise BuildError(f"`go {' '.join(arguments)}` ended with status {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def _inspect(program: Path) -> Go | None:

@@ -13,6 +13,7 @@ from bench.installation import installed
 from bench.plot import draw
 from bench.results import Results
 from builders.world import REPOSITORY
+from clusterlib.errors import BuildError
 
 _OUTPUT = REPOSITORY / "dist" / "bench"
 
@@ -41,7 +42,7 @@ def issuer(*, smoke: bool, base: str | None, output: Path) -> None:
         machine.require("taskset", "node", "npm", "openssl")
         with tempfile.TemporaryDirectory(prefix="mintls-bench-") as folder:
             uvloop.run(run(Path(folder)))
-    except machine.CannotMeasure as error:
+    except (machine.CannotMeasure, BuildError) as error:
         sys.exit(f"bench: {error}")
     name = "issuer-smoke" if smoke else "issuer"
     results.save(output / f"{name}.json")
@@ -62,7 +63,7 @@ def profile(*, output: Path) -> None:
         machine.require("taskset")
         with tempfile.TemporaryDirectory(prefix="mintls-bench-") as folder:
             text = uvloop.run(run(Path(folder)))
-    except machine.CannotMeasure as error:
+    except (machine.CannotMeasure, BuildError) as error:
         sys.exit(f"bench: {error}")
     output.mkdir(parents=True, exist_ok=True)
     (output / "issuer-profile.txt").write_text(text)

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from bench.machine import LOAD_CORE, CannotMeasure, cpu_seconds, pinned
-from clusterlib.golang import find_go
+from clusterlib.golang import find_go, run_go
 from clusterlib.progress import Progress
 
 _MODULE = Path(__file__).parent / "load"
@@ -64,19 +64,9 @@ class Shape:
 
 
 def build(folder: Path) -> Path:
-    """Compile the generator; raises CannotMeasure."""
+    """Compile the generator; raises BuildError."""
     program = folder / "load"
-    go = find_go(Progress())
-    done = subprocess.run(
-        [go.program, "build", "-o", program, "."],
-        cwd=_MODULE,
-        env=go.environment(os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise CannotMeasure(f"the load generator cannot be built: {done.stderr.strip()}")
+    run_go(find_go(Progress()), _MODULE, "build", "-o", str(program), ".")
     return program
 
 
