@@ -16,11 +16,11 @@ from mintls.kube.paths import CLIENT_CERTIFICATES, OAUTH_CLIENTS
 pytestmark = pytest.mark.cluster
 
 
-async def openssl_request(folder: Path, *names: str) -> str:
+async def openssl_request(folder: Path, *names: str, subject: str = "/CN=somebody") -> str:
     """A key in ``tls.key``, and its request."""
     added = ["-addext", f"subjectAltName={','.join(names)}"] if names else []
     command = ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    files = ["-subj", "/CN=somebody", "-keyout", "tls.key", "-out", "tls.csr"]
+    files = ["-subj", subject, "-keyout", "tls.key", "-out", "tls.csr"]
     await asyncio.to_thread(subprocess.run, [*command, *files, *added], cwd=folder, check=True, capture_output=True)
     return (folder / "tls.csr").read_text()
 

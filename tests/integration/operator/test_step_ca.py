@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from builders.world import REPOSITORY, SYSTEM, World, condition, eventually
 from clusterlib.progress import Progress
 from clusterlib.pytest_plugin import uncaptured
 from clusterlib.stepca import ensure_step_ca
+from integration.operator.test_request import certificate_of, openssl_request
 from integration.operator.test_token import token
 from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, EVENTS, OAUTH_CLIENTS, SECRETS
 
@@ -65,6 +67,19 @@ async def shop(world: World, step_ca: StepCA) -> str:
     return name
 
 
+@asynccontextmanager
+async def beside(step_ca: StepCA, program: Path, folder: Path) -> AsyncIterator[StepCA]:
+    """Another step-ca, with a root of its own and the same provisioner."""
+    following = StepCA.make(program, folder / "following")
+    following.provisioner = step_ca.provisioner
+    following.configure()
+    await following.start()
+    try:
+        yield following
+    finally:
+        await following.stop()
+
+
 async def issued(world: World, shop: str) -> dict[str, bytes]:
     await world.ready(CLIENT_CERTIFICATES, shop, "billing")
     await world.ready(OAUTH_CLIENTS, shop, "billing")
@@ -112,6 +127,22 @@ async def test_it_takes_the_key_itself_as_the_credential(
 ) -> None:
     await credential(world, jwk=step_ca.provisioner.jwk)
     assert (await token(tmp_path, await issued(world, shop)))[0] == 200
+
+
+async def test_it_signs_a_request_whose_key_never_comes_here(world: World, step_ca: StepCA, tmp_path: Path) -> None:
+    await world.authority()
+    await world.authority("step", **step_ca.spec())
+    await credential(world, password=PASSWORD)
+    await world.operator()
+    await world.issuer()
+    shop = await world.namespace()
+    await world.client(shop, authorities=[{"name": "step"}])
+    own = f"URI:spiffe://cluster.local/ns/{shop}/client/billing"
+    request = await openssl_request(tmp_path, own, subject="/")
+    await world.certificate(shop, authorityRef={"name": "step"}, duration="1h", request=request)
+
+    await world.ready(OAUTH_CLIENTS, shop, "billing")
+    assert (await token(tmp_path, await certificate_of(world, shop, tmp_path)))[0] == 200
 
 
 async def test_a_deleted_object_ends_its_certificate_at_the_issuer(world: World, shop: str, tmp_path: Path) -> None:
@@ -265,12 +296,8 @@ async def test_another_root_comes_beside_the_first_and_then_in_its_place(
 ) -> None:
     await credential(world, password=PASSWORD)
     before = await issued(world, shop)
-    following = StepCA.make(program, tmp_path / "following")
-    following.provisioner = step_ca.provisioner
-    following.configure()
-    await following.start()
     path = CERTIFICATE_AUTHORITIES.item(None, "step")
-    try:
+    async with beside(step_ca, program, tmp_path) as following:
         both = {"caBundle": f"{step_ca.root}{following.root}"}
         await world.api.merge_patch(path, {"spec": {"external": both}})
 
@@ -307,8 +334,6 @@ async def test_another_root_comes_beside_the_first_and_then_in_its_place(
 
         await eventually(ended)
         assert (await token(tmp_path, after))[0] == 200
-    finally:
-        await following.stop()
 
 
 async def test_what_is_of_a_root_that_was_taken_out_is_issued_anew(
@@ -316,11 +341,7 @@ async def test_what_is_of_a_root_that_was_taken_out_is_issued_anew(
 ) -> None:
     await credential(world, password=PASSWORD)
     before = await issued(world, shop)
-    following = StepCA.make(program, tmp_path / "following")
-    following.provisioner = step_ca.provisioner
-    following.configure()
-    await following.start()
-    try:
+    async with beside(step_ca, program, tmp_path) as following:
         spec = {"caBundle": following.root, "stepCA": {"url": following.url}}
         await world.api.merge_patch(CERTIFICATE_AUTHORITIES.item(None, "step"), {"spec": {"external": spec}})
         after = await renewed(world, shop, before)
@@ -330,8 +351,6 @@ async def test_what_is_of_a_root_that_was_taken_out_is_issued_anew(
             return (await token(tmp_path, after))[0] == 200
 
         await eventually(taken)
-    finally:
-        await following.stop()
 
 
 async def test_an_issued_certificate_costs_two_writes_and_looking_again_none(world: World, step_ca: StepCA) -> None:
