@@ -225,6 +225,15 @@ class World:
 
         return await eventually(look, within=within)
 
+    async def shop(self) -> str:
+        """A new namespace with a client and a certificate ``billing``, both Ready."""
+        name = await self.namespace()
+        await self.client(name)
+        await self.certificate(name)
+        await self.ready(CLIENT_CERTIFICATES, name, "billing")
+        await self.ready(OAUTH_CLIENTS, name, "billing")
+        return name
+
     async def reason(self, resource: Resource, namespace: str | None, name: str, reason: str) -> Object:
         """Wait until Ready has this reason; returns the condition."""
 

@@ -31,15 +31,6 @@ async def replicas(world: World) -> tuple[int, int]:
     return world.ports[1], second
 
 
-async def shop_with_a_client(world: World) -> str:
-    shop = await world.namespace()
-    await world.client(shop)
-    await world.certificate(shop)
-    await world.ready(CLIENT_CERTIFICATES, shop, "billing")
-    await world.ready(OAUTH_CLIENTS, shop, "billing")
-    return shop
-
-
 class Caller:
     """A client with one connection to each replica, which stays open."""
 
@@ -92,7 +83,7 @@ async def test_it_ends_within_a_second_when_its_object_is(
     how: str,
     operator_runs: bool,  # noqa: FBT001
 ) -> None:
-    shop = await shop_with_a_client(world)
+    shop = await world.shop()
     own, client = CLIENT_CERTIFICATES.item(shop, "billing"), OAUTH_CLIENTS.item(shop, "billing")
     async with caller(await world.secret(shop), replicas, tmp_path) as one:
         assert await one.statuses() == [200, 200]
@@ -115,7 +106,7 @@ async def test_it_ends_within_a_second_when_its_object_is(
 
 async def test_a_revoked_certificate_is_not_renewed_and_says_so(world: World, replicas: tuple[int, int]) -> None:
     del replicas
-    shop = await shop_with_a_client(world)
+    shop = await world.shop()
     await world.api.merge_patch(CLIENT_CERTIFICATES.item(shop, "billing"), {"spec": {"revoked": True}})
     told = await world.reason(CLIENT_CERTIFICATES, shop, "billing", "Revoked")
     assert told["status"] == "False"
@@ -128,7 +119,7 @@ async def test_a_revoked_certificate_is_not_renewed_and_says_so(world: World, re
 async def test_an_object_made_again_has_certificates_of_its_own(
     world: World, replicas: tuple[int, int], tmp_path: Path
 ) -> None:
-    shop = await shop_with_a_client(world)
+    shop = await world.shop()
     stolen = await world.secret(shop)
     await world.api.delete(CLIENT_CERTIFICATES.item(shop, "billing"))
     # The garbage collector would do that, when it has come to know of the kind: half a minute on a new cluster.
@@ -145,7 +136,7 @@ async def test_an_object_made_again_has_certificates_of_its_own(
 async def test_certificates_from_before_a_renewal_are_good_and_end_together(
     world: World, replicas: tuple[int, int], tmp_path: Path
 ) -> None:
-    shop = await shop_with_a_client(world)
+    shop = await world.shop()
     before = await world.secret(shop)
     request = {"metadata": {"annotations": {"mintls.dev/rekey-requested-at": "now"}}}
     await world.api.merge_patch(CLIENT_CERTIFICATES.item(shop, "billing"), request)

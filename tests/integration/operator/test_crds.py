@@ -59,11 +59,7 @@ async def test_crds_that_are_removed_and_put_back_need_no_restart(restored: Worl
     await world.authority()
     operator = await world.operator(lease_seconds=30.0)
     await world.issuer()
-    shop = await world.namespace()
-    await world.client(shop)
-    await world.certificate(shop)
-    await world.ready(CLIENT_CERTIFICATES, shop, "billing")
-    await world.ready(OAUTH_CLIENTS, shop, "billing")
+    shop = await world.shop()
     root = await world.secret(SYSTEM, "mintls-authority-default-root")
     # Somebody's Secret beside it, which is nobody's business.
     other = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mine"}, "stringData": {"a": "b"}}

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from builders.world import SYSTEM, World
 from mintls.kube.client import ApiClient
-from mintls.kube.paths import CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS
+from mintls.kube.paths import CLIENT_CERTIFICATES, SECRETS
 
 pytestmark = pytest.mark.cluster
 
@@ -45,11 +45,7 @@ async def test_no_private_key_is_anywhere_but_in_its_secret(world: World, caplog
     await world.authority()
     await world.operator()
     await world.issuer()
-    shop = await world.namespace()
-    await world.client(shop)
-    await world.certificate(shop)
-    await world.ready(CLIENT_CERTIFICATES, shop, "billing")
-    await world.ready(OAUTH_CLIENTS, shop, "billing")
+    shop = await world.shop()
     await world.api.merge_patch(SECRETS.item(shop, "billing-mtls"), {"data": {"tls.crt": "c2NyaWJibGU="}})
     await world.client(shop, "marker")
     await world.certificate(shop, "marker")

@@ -8,7 +8,7 @@ import pytest
 
 from builders.world import SYSTEM, World, eventually
 from mintls.api.v1alpha1.clientcertificate import RENEW_REQUESTED, RESTART_PODS
-from mintls.kube.paths import CLIENT_CERTIFICATES, EVENTS, OAUTH_CLIENTS, PODS
+from mintls.kube.paths import CLIENT_CERTIFICATES, EVENTS, PODS
 
 pytestmark = pytest.mark.cluster
 
@@ -22,11 +22,7 @@ async def shop_with_pods(world: World, count: int) -> str:
     await world.authority()
     await world.operator()
     await world.issuer()
-    shop = await world.namespace()
-    await world.client(shop)
-    await world.certificate(shop)
-    await world.ready(OAUTH_CLIENTS, shop, "billing")
-    await world.ready(CLIENT_CERTIFICATES, shop, "billing")
+    shop = await world.shop()
     volumes = [{"name": "credential", "secret": {"secretName": "billing-mtls"}}]
     template = {
         "metadata": {"labels": {"app": "reader"}},

@@ -8,7 +8,6 @@ from click.testing import CliRunner, Result
 
 from builders.world import World, eventually
 from mintls.cli.main import main
-from mintls.kube.paths import CLIENT_CERTIFICATES, OAUTH_CLIENTS
 
 from .test_token import token
 
@@ -32,11 +31,7 @@ async def test_its_tokens_are_refused_and_another_key_signs(world: World) -> Non
     await world.authority()
     await world.operator()
     await world.issuer()
-    shop = await world.namespace()
-    await world.client(shop)
-    await world.certificate(shop)
-    await world.ready(CLIENT_CERTIFICATES, shop, "billing")
-    await world.ready(OAUTH_CLIENTS, shop, "billing")
+    shop = await world.shop()
     files = await world.secret(shop)
     (world.folder / "ca.crt").write_bytes(files["ca.crt"])
     assert (await token(world.folder, files))[0] == 200

@@ -138,11 +138,7 @@ async def test_suspending_a_client_refuses_it_within_a_second_and_lets_it_in_aga
     await world.authority()
     await world.operator()
     await world.issuer()
-    shop = await world.namespace()
-    await world.client(shop)
-    await world.certificate(shop)
-    await world.ready(OAUTH_CLIENTS, shop, "billing")
-    await world.ready(CLIENT_CERTIFICATES, shop, "billing")
+    shop = await world.shop()
     files = await world.secret(shop)
     assert (await token(tmp_path, files))[0] == 200
 
