@@ -9,6 +9,7 @@ from base64 import urlsafe_b64decode
 from binascii import Error
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -50,5 +51,10 @@ def is_recent(nonce: str, keys: Iterable[SigningKey], now: datetime) -> bool:
 
 
 def _mac(key: SigningKey, time: bytes) -> bytes:
-    secret = HKDF(SHA256(), 32, salt=None, info=b"mintls DPoP nonce").derive(encode_private_key(key.private_key))
-    return hmac.digest(secret, time, "sha256")[:_MAC]
+    return hmac.digest(_secret(key), time, "sha256")[:_MAC]
+
+
+# Once for each key: a proof is checked for each token, against all published keys.
+@lru_cache(maxsize=8)
+def _secret(key: SigningKey) -> bytes:
+    return HKDF(SHA256(), 32, salt=None, info=b"mintls DPoP nonce").derive(encode_private_key(key.private_key))
