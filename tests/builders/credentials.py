@@ -26,7 +26,7 @@ from mintls.core.pki.keys import KeySpec, PrivateKey, encode_private_key
 from mintls.core.pki.names import parse_dn
 from mintls.core.pki.profiles import EMPTY_NAME, LeafProfile, serial_number
 from mintls.core.pki.signing import sign_leaf
-from mintls.kube.statuspatch import merge_patch
+from mintls.kube.jsonvalues import same_json, without_nulls
 from mintls.reconcile.announcement import Announcement
 from mintls.reconcile.certificate.conclude import conclude
 from mintls.reconcile.certificate.decide import decide, must_read
@@ -227,15 +227,16 @@ class Life:
     def _write_status(self, conclusion: Conclusion) -> None:
         if conclusion.announcement is not None:
             self.said.append(conclusion.announcement)
-        if self.patch(conclusion) is not None:
+        if self.writes_status(conclusion):
             self.status_writes += 1
         # As it comes back from the API server.
         status = msgspec.convert(msgspec.to_builtins(conclusion.status), ClientCertificateStatus)
         self.item = with_status(self.item, status)
 
-    def patch(self, conclusion: Conclusion) -> dict[str, Any] | None:
-        """What would be written to the API server."""
-        return merge_patch(msgspec.to_builtins(self.item.status), msgspec.to_builtins(conclusion.status))
+    def writes_status(self, conclusion: Conclusion) -> bool:
+        """Whether the API server would be written to."""
+        old, new = (without_nulls(msgspec.to_builtins(each)) for each in (self.item.status, conclusion.status))
+        return not same_json(old, new)
 
     def settle(self) -> None:
         """Look until nothing is left to do; three looks have to be enough."""

@@ -11,8 +11,8 @@ from mintls.controllers.scheduler import Clock
 from mintls.controllers.writer import Writer
 from mintls.kube.errors import NotFound
 from mintls.kube.events import EventRecorder, ObjectRef
+from mintls.kube.jsonvalues import same_json, without_nulls
 from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, OAUTH_CLIENTS, Resource
-from mintls.kube.statuspatch import merge_patch, without_nulls
 from mintls.reconcile.announcement import Announcement
 
 logger = logging.getLogger(__name__)
@@ -64,13 +64,13 @@ class Reporter[T: CustomResource]:
         )
 
     async def _write(self, item: T, status: Any) -> None:
-        new = msgspec.to_builtins(status)
-        if merge_patch(msgspec.to_builtins(item.status), new) is None:
+        old, new = (without_nulls(msgspec.to_builtins(each)) for each in (item.status, status))
+        if same_json(old, new):
             return
         meta, resource = item.metadata, RESOURCES[type(item)]
         try:
             path = resource.status(meta.namespace or None, meta.name)
-            answer = await self._writer.replace_status(path, meta.uid, without_nulls(new))
+            answer = await self._writer.replace_status(path, meta.uid, new)
         except NotFound as error:
             # Or the Secret that goes with the object would be made again and again until the watch tells of its end.
             if not error.resource_missing:

@@ -150,7 +150,7 @@ class ApiClient:
         return await self._call("patch", "PATCH", path, body=body, params=params, media="application/apply-patch+yaml")
 
     async def merge_patch(self, path: str, body: Object) -> Object:
-        """JSON merge patch (RFC 7386) of an object or a subresource; ``mintls.kube.statuspatch`` makes one."""
+        """JSON merge patch (RFC 7386) of an object or a subresource."""
         params = {"fieldManager": FIELD_MANAGER}
         return await self._call("patch", "PATCH", path, body=body, params=params, media="application/merge-patch+json")
 

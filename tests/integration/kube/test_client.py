@@ -14,7 +14,6 @@ from clusterlib.cluster import Cluster
 from mintls.kube import errors
 from mintls.kube.client import ApiClient, Object
 from mintls.kube.paths import CONFIGMAPS, NAMESPACES, SECRETS, Resource
-from mintls.kube.statuspatch import merge_patch
 
 from .conftest import MakeClient
 
@@ -91,11 +90,9 @@ async def test_without_force_anothers_field_is_a_conflict(api: ApiClient, namesp
 
 async def test_a_merge_patch_makes_the_new_of_the_old(api: ApiClient, namespace: str) -> None:
     old = await api.create(CONFIGMAPS.collection(namespace), a_config_map(data={"a": "1", "b": "1"}))
-    new = old | {"data": {"a": "2", "c": "1"}}
-    patch = merge_patch(old, new)
-    assert patch == {"data": {"a": "2", "b": None, "c": "1"}}
+    patch = {"data": {"a": "2", "b": None, "c": "1"}}
     patched = await api.merge_patch(CONFIGMAPS.item(namespace, "settings"), patch)
-    assert patched["data"] == new["data"]
+    assert patched == old | {"data": {"a": "2", "c": "1"}, "metadata": patched["metadata"]}
 
 
 async def test_only_the_object_that_was_meant_is_deleted(api: ApiClient, namespace: str) -> None:

@@ -200,7 +200,7 @@ def check_all_is_quiet(life: Life) -> None:
         assert isinstance(decide(life.observe()), Keep)
         conclusion = life.look()
         assert conclusion is not None
-        assert life.patch(conclusion) is None
+        assert not life.writes_status(conclusion)
         assert conclusion.look_again is not None
         assert conclusion.look_again > life.now
     assert (life.secret.written, len(life.said), life.status_writes) == (written, said, seen)

@@ -74,7 +74,7 @@ class TestTheSecondLook:
         assert not must_read(made.observe())
         conclusion = made.look()
         assert conclusion is not None
-        assert made.patch(conclusion) is None
+        assert not made.writes_status(conclusion)
         assert conclusion.announcement is None
 
     def test_after_a_restart_reads_nothing_either(self) -> None:
