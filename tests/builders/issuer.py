@@ -3,7 +3,7 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,8 +19,11 @@ from mintls.core.pki.names import SubjectKind, SubjectName
 from mintls.core.pki.trust import TrustAnchors
 from mintls.issuer.directory import ServerCertificate
 from mintls.issuer.ledger import LedgerUnavailable
+from mintls.issuer.registry import RegistryRefuses, RegistryUnavailable
 from mintls.issuer.run import Issuer
 from mintls.issuer.settings import Address, Limits, Settings
+from mintls.reconcile.registeredclient import as_client, grant_name
+from mintls.reconcile.registration import admit
 
 ISSUER_URL = "https://localhost:8443"
 MTLS_URL = "https://localhost:9443"
@@ -95,6 +98,64 @@ class MemoryLedger:
         if not self.up:
             raise LedgerUnavailable("the API server is away")
         return self.spent.setdefault(spent.name, spent) is spent
+
+
+@dataclass
+class MemoryRegistry:
+    """OAuthClients as the Kubernetes API would keep them, and the watch that brings them to an issuer.
+
+    ``up`` is whether it answers, ``refusal`` what its schema finds wrong with every object.
+    """
+
+    clock: ManualClock = field(default_factory=ManualClock)
+    clients: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    up: bool = True
+    refusal: str = ""
+    _put: Callable[[dict[str, Any]], None] = lambda _client: None
+
+    def watched_by(self, issuer: Issuer) -> None:
+        def put(client: dict[str, Any]) -> None:
+            issuer.directory.put_client(admit(as_client(client), issuer.settings.installation))
+
+        self._put = put
+
+    async def count(self, namespace: str, grant: str) -> int:
+        self._answer()
+        own = [client for client in self.clients.values() if client["metadata"]["namespace"] == namespace]
+        return sum(grant_name(client) == grant for client in own)
+
+    async def find(self, namespace: str, name: str) -> dict[str, Any] | None:
+        self._answer()
+        return self.clients.get((namespace, name))
+
+    async def create(self, client: dict[str, Any]) -> dict[str, Any]:
+        created = {"creationTimestamp": self.clock.now.isoformat(), "uid": f"uid-of-{client['metadata']['name']}"}
+        return self._write({**client, "metadata": {**client["metadata"], **created, "generation": 1}})
+
+    async def replace(self, client: dict[str, Any]) -> dict[str, Any]:
+        known = self.clients[_name(client)]
+        generation = known["metadata"]["generation"] + (known["spec"] != client["spec"])
+        return self._write({**client, "metadata": {**client["metadata"], "generation": generation}})
+
+    async def delete(self, client: dict[str, Any]) -> None:
+        self._answer()
+        self.clients.pop(_name(client), None)
+
+    def _write(self, client: dict[str, Any]) -> dict[str, Any]:
+        self._answer()
+        if self.refusal:
+            raise RegistryRefuses(self.refusal)
+        self.clients[_name(client)] = client
+        self._put(client)
+        return client
+
+    def _answer(self) -> None:
+        if not self.up:
+            raise RegistryUnavailable("the API server is away")
+
+
+def _name(client: dict[str, Any]) -> tuple[str, str]:
+    return (client["metadata"]["namespace"], client["metadata"]["name"])
 
 
 @dataclass(frozen=True)
@@ -184,6 +245,7 @@ class Bench:
     mtls_port: int = 0
     key: SigningKey = field(default_factory=signing_key_made)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    registry: MemoryRegistry = field(default_factory=MemoryRegistry)
 
     def put(self, value: Registration) -> None:
         self.issuer.directory.put_client(value)
@@ -260,8 +322,10 @@ async def running_issuer(directory: Path, settings: Settings = SETTINGS) -> Asyn
     clock = ManualClock()
     audit: list[dict[str, Any]] = []
     ledger = MemoryLedger()
-    issuer = Issuer(settings, ledger, clock=clock, write_audit=lambda line: audit.append(json.loads(line)))
-    bench = Bench(issuer, clock, authority(), directory, audit, ledger=ledger)
+    registry = MemoryRegistry(clock)
+    issuer = Issuer(settings, ledger, registry, clock=clock, write_audit=lambda line: audit.append(json.loads(line)))
+    bench = Bench(issuer, clock, authority(), directory, audit, ledger=ledger, registry=registry)
+    registry.watched_by(issuer)
     bench.put(registration())
     bench.trust("default", bench.authority)
     issuer.directory.put_signing_keys((bench.key,))

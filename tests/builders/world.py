@@ -146,6 +146,17 @@ class World:
             CLIENT_CERTIFICATES.collection(namespace), {**body, "metadata": {"name": name}, "spec": whole}
         )
 
+    def let_issuer_register_in(self, namespace: str, grant: str = "registration") -> None:
+        """The rights that the chart gives for an item of ``issuer.registration``."""
+        kubectl = self.cluster.kubectl
+        account = f"--serviceaccount={SYSTEM}:mintls-issuer"
+        for place, name, what in (
+            (namespace, "register", ("--verb=create,delete,get,update", "--resource=oauthclients.mintls.dev")),
+            (SYSTEM, f"register-{namespace}", ("--verb=list,watch", "--resource=secrets", f"--resource-name={grant}")),
+        ):
+            kubectl("-n", place, "create", "role", name, *what)
+            kubectl("-n", place, "create", "rolebinding", name, f"--role={name}", account)
+
     # --- what runs ---
 
     async def client_as(
@@ -183,7 +194,9 @@ class World:
         self._stack.push_async_callback(_end, stop, running.task)
         return running
 
-    async def issuer(self, *, ready: bool = True, ports: tuple[int, int] | None = None) -> asyncio.Event:
+    async def issuer(
+        self, *, ready: bool = True, ports: tuple[int, int] | None = None, **options: Any
+    ) -> asyncio.Event:
         open_port, mtls_port = ports or self.ports
         settings = Settings(
             issuer_url=self.installation.issuer_url,
@@ -192,6 +205,7 @@ class World:
             mtls_address=Address("127.0.0.1", mtls_port),
             probe_address=Address("127.0.0.1", 0),
             limits=Limits(drain_seconds=0.1, shutdown_seconds=1.0),
+            **options,
         )
         stop, listening = asyncio.Event(), asyncio.Event()
 

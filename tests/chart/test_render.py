@@ -42,7 +42,9 @@ def test_nothing_but_the_labels_says_what_the_release_is_called(helm: Helm) -> N
 def test_every_object_says_where_it_belongs(helm: Helm, values: list[Any]) -> None:
     for one in helm.template(*values):
         cluster_wide = one["kind"] in {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
-        assert one["metadata"].get("namespace") == (None if cluster_wide else SYSTEM), one["metadata"]["name"]
+        # The rights to register clients are given where the clients will be.
+        place = "shop" if one["metadata"]["name"] == "mintls-issuer-registration" else SYSTEM
+        assert one["metadata"].get("namespace") == (None if cluster_wide else place), one["metadata"]["name"]
 
 
 @pytest.mark.parametrize(
@@ -200,6 +202,18 @@ def test_all_that_can_be_said_of_a_pod_arrives_there(helm: Helm) -> None:
 def test_proxies_become_options_that_the_program_takes(helm: Helm) -> None:
     args = container(helm.template("-f", EVERYTHING), "issuer")["args"]
     assert "--proxy=edge/gateway=client-cert" in args
+
+
+def test_registration_grants_become_options_and_rights(helm: Helm) -> None:
+    rendered = helm.template("-f", EVERYTHING)
+    assert "--registration=registration-shop=shop" in container(rendered, "issuer")["args"]
+    assert named(rendered, "Role", "mintls-issuer-registration")["metadata"]["namespace"] == "shop"
+    secrets = named(rendered, "Role", "mintls-issuer")["rules"][0]["resourceNames"]
+    assert secrets == ["mintls-signing-keys", "mintls-issuer-tls", "registration-shop", "registration-partners"]
+
+
+def test_nobody_registers_clients_unless_told_so(helm: Helm) -> None:
+    assert not any(one["metadata"]["name"] == "mintls-issuer-registration" for one in helm.template())
 
 
 def test_an_autoscaler_s_replicas_are_not_set_back(helm: Helm) -> None:

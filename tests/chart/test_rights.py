@@ -29,9 +29,12 @@ QUICKSTART = REPOSITORY / "docs" / "examples" / "quickstart.yaml"
 def released(admin: Helm, bare: Cluster) -> Iterator[Cluster]:
     """The chart without pods: its programs run here, with its arguments and its service accounts."""
     none = "--set=operator.replicas=0,issuer.replicas=0,crds.keep=false,operator.restartPods=true"
-    admin.run("install", "mintls", CHART, "--create-namespace", none)
+    registration = "--set=issuer.registration[0].secretName=registration,issuer.registration[0].namespace=partners"
+    bare.kubectl("create", "namespace", "partners")
+    admin.run("install", "mintls", CHART, "--create-namespace", none, registration)
     yield bare
     admin.run("uninstall", "mintls", "--wait")
+    bare.kubectl("delete", "namespace", "partners")
 
 
 @contextlib.contextmanager
@@ -68,8 +71,8 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
         return bool(kubectl("get", *what, "--ignore-not-found", "-o", "name"))
 
     health, probes = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-    mtls = f"127.0.0.1:{free_port()}"
-    listeners = ("--address", f"127.0.0.1:{free_port()}", "--mtls-address", mtls)
+    mtls, plain = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    listeners = ("--address", plain, "--mtls-address", mtls)
     with (
         running(released, "operator", tmp_path, "--health-address", health),
         running(released, "issuer", tmp_path, "--probe-address", probes, *listeners),
@@ -90,6 +93,20 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
         assert call("/revoke", f"token={token}") == ""
         assert json.loads(call("/introspect", f"token={token}")) == {"active": False}
         until(lambda: not exists("-n", SYSTEM, "spentidentifier/long-ago"), "what has expired is swept")
+
+        # A client is registered at the issuer, read, changed and deleted.
+        kubectl("-n", SYSTEM, "create", "secret", "generic", "registration", f"--from-literal=token={INITIAL}")
+        register = registrant(tmp_path, plain)
+        made: list[dict[str, str]] = []
+        until(lambda: made.append(register("POST", "", INITIAL, "{}")) or made[-1], "a client is registered")
+        who = {"client_id": made[-1]["client_id"]}
+        token = made[-1]["registration_access_token"]
+        changed = register("PUT", f"/{who['client_id']}", token, json.dumps({**who, "client_name": "Partner"}))
+        assert changed["client_name"] == "Partner"
+        token = changed["registration_access_token"]
+        assert register("GET", f"/{who['client_id']}", token)["client_name"] == "Partner"
+        register("DELETE", f"/{who['client_id']}", token)
+        assert not exists("-n", "partners", "oauthclients")
 
         # A pod's request for a certificate, and a service account's; the roots as a ClusterTrustBundle.
         accounts = json.dumps({"spec": {"serviceAccounts": [{"name": "billing-app"}]}})
@@ -212,6 +229,27 @@ def caller(cluster: Cluster, folder: Path, mtls: str) -> Callable[[str, str], st
     def call(path: str, parameter: str) -> str:
         data = ("-d", "client_id=shop:billing", "-d", parameter, f"https://{host}:9443{path}")
         return subprocess.run([*command, *data], capture_output=True, check=False, text=True).stdout
+
+    return call
+
+
+INITIAL = "initial-access-token-of-the-partners"
+
+
+def registrant(folder: Path, plain: str) -> Callable[..., dict[str, str]]:
+    """Calls the registration endpoint with curl; nothing for whatever is refused."""
+    host = f"mintls-issuer.{SYSTEM}.svc"
+    command = ("curl", "-sS", "--fail", "--cacert", str(folder / "ca.crt"), "--connect-to", f"{host}:8443:{plain}")
+
+    def call(method: str, path: str, token: str, metadata: str = "") -> dict[str, str]:
+        headers = ("-H", f"Authorization: Bearer {token}", "-H", "Content-Type: application/json")
+        body = ("-d", metadata) if metadata else ()
+        address = f"https://{host}:8443/register{path}"
+        done = subprocess.run(
+            [*command, "-X", method, *headers, *body, address], capture_output=True, check=False, text=True
+        )
+        answer: dict[str, str] = json.loads(done.stdout or "{}")
+        return answer
 
     return call
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from mintls.cli.logs import configure_logging
-from mintls.cli.options import address, proxy, rate, shared
+from mintls.cli.options import address, proxy, rate, registration, shared
 from mintls.cli.running import run
 from mintls.core.oauth.forwarded_certificate import Format
 from mintls.issuer.run import run_issuer
@@ -51,6 +51,15 @@ from mintls.kube.errors import ConfigurationError
     help="An OAuthClient whose certificate makes a proxy that ends TLS: it is believed what certificates its clients "
     f"have, in one FORMAT of {', '.join(Format)}. Repeatable.",
 )
+@click.option(
+    "--registration",
+    "registrations",
+    multiple=True,
+    metavar="SECRET=NAMESPACE",
+    envvar="MINTLS_REGISTRATIONS",
+    help="Whoever has the token in this Secret of the operator's namespace may register clients, which are made in "
+    "NAMESPACE (RFC 7591). Repeatable; left out, nobody may.",
+)
 def issuer(**options: Any) -> None:
     """Issue tokens to clients that prove the key of their certificate in the TLS handshake."""
     configure_logging(options["verbose"])
@@ -84,4 +93,5 @@ def _settings(options: dict[str, Any]) -> Settings:
         client_rate=rate(options["client_rate"], "--client-rate"),
         address_rate=rate(options["address_rate"], "--address-rate"),
         proxies=tuple(map(proxy, options["proxies"])),
+        registrations=tuple(map(registration, options["registrations"])),
     )

@@ -8,7 +8,7 @@ import click
 
 from mintls.core.oauth.forwarded_certificate import Format
 from mintls.core.oauth.rate_limit import Rate
-from mintls.issuer.settings import TrustedProxy
+from mintls.issuer.settings import RegistrationSecret, TrustedProxy
 
 _SHARED = (
     click.option(
@@ -88,6 +88,24 @@ def proxy(text: str) -> TrustedProxy:
             f"edge/gateway={Format.CLIENT_CERT}"
         )
     return TrustedProxy(found[1], found[2], Format(found[3]))
+
+
+_REGISTRATION = re.compile(r"([a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?)=([a-z0-9-]{1,63})")
+
+
+def registration(text: str) -> RegistrationSecret:
+    """``SECRET=NAMESPACE``.
+
+    Raises:
+        click.BadParameter: It is something else.
+    """
+    found = _REGISTRATION.fullmatch(text)
+    if not found:
+        raise click.BadParameter(
+            f"--registration {text!r} must be the name of a Secret (at most 63 characters), =, and the namespace where "
+            "clients are made, such as registration-shop=shop"
+        )
+    return RegistrationSecret(found[1], found[2])
 
 
 _RATE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(?:/([0-9]{1,6}))?")

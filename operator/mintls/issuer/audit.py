@@ -33,6 +33,7 @@ class Trail(msgspec.Struct, tag_field="event", tag="audit", omit_defaults=True, 
         jti: Identifier of the token that was issued or introspected.
         expires: When the issued token ends, in seconds since the epoch.
         active: What introspection said.
+        grant: Name of the Secret of the registration grant.
     """
 
     time: datetime
@@ -52,6 +53,7 @@ class Trail(msgspec.Struct, tag_field="event", tag="audit", omit_defaults=True, 
     jti: str = ""
     expires: int = 0
     active: bool | None = None
+    grant: str = ""
 
 
 _encoder = msgspec.json.Encoder()

@@ -12,9 +12,10 @@ from itertools import count
 from cryptography import x509
 
 from mintls.core.oauth.accounting import Account
-from mintls.core.oauth.claims import ClaimTable, Key
+from mintls.core.oauth.claims import ClaimTable, Contest, Key
 from mintls.core.oauth.client import Client, prepare
 from mintls.core.oauth.registration import Registration
+from mintls.core.oauth.registration_grant import RegistrationGrant
 from mintls.core.oauth.signing_keys import SigningKey
 from mintls.core.pki.names import InvalidName, NormalizedName, normalize_subject
 from mintls.core.pki.trust import TrustAnchors
@@ -66,6 +67,7 @@ class Directory:
         self._versions = count(1)
         self._spent: set[str] = set()
         self._accounts: dict[str, Account] = {}
+        self._grants: dict[str, RegistrationGrant] = {}
         self._listeners: list[Callable[[], None]] = []
         self.signing_keys: tuple[SigningKey, ...] = ()
         self.server_certificate: ServerCertificate | None = None
@@ -83,6 +85,28 @@ class Directory:
         registration = self._claims.get(key)
         client = self._clients.get(registration.client_id) if registration else None
         return client if client and client.registration is registration else None
+
+    def knows(self, registration: Registration) -> bool:
+        """Whether this registration has arrived, or a later one of the same object."""
+        known = self._claims.get(registration.key)
+        return known is not None and known.uid == registration.uid and known.generation >= registration.generation
+
+    def rival(self, registration: Registration) -> Contest | None:
+        """The first claim of a registration that another client makes as well; ``None`` if there is none."""
+        return self._claims.rival(registration)
+
+    @property
+    def grants(self) -> tuple[RegistrationGrant, ...]:
+        """Who may register clients."""
+        return tuple(self._grants.values())
+
+    def put_grant(self, grant: RegistrationGrant) -> None:
+        """Whoever has the token of a grant may register clients."""
+        self._grants[grant.name] = grant
+
+    def remove_grant(self, name: str) -> None:
+        """Nobody may any more by the grant of that name; unknown ones are no error."""
+        self._grants.pop(name, None)
 
     def trust(self, authority: str) -> Trust | None:
         """The keys of a CertificateAuthority; ``None`` if there is none of that name, or it has no keys."""

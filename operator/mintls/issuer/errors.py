@@ -6,9 +6,12 @@ import msgspec
 
 from mintls.core.oauth.dpop import ALGORITHMS as DPOP_ALGORITHMS
 from mintls.core.oauth.errors import (
+    AccessDenied,
     InsufficientScope,
     InvalidClient,
+    InvalidClientMetadata,
     InvalidDpopProof,
+    InvalidRedirectUri,
     InvalidRequest,
     InvalidScope,
     InvalidTarget,
@@ -32,6 +35,9 @@ _STATUS: Mapping[type[OAuthError], int] = {
     InvalidTarget: 400,
     InvalidToken: 401,
     InsufficientScope: 403,
+    AccessDenied: 403,
+    InvalidClientMetadata: 400,
+    InvalidRedirectUri: 400,
     InvalidDpopProof: 400,
     UnprovenRequest: 401,
     UseDpopNonce: 400,
@@ -62,7 +68,7 @@ def answer_error(error: OAuthError, realm: str, authorization: str | None) -> An
     """
     status = _STATUS_BY_REASON.get(error.reason) or _STATUS[type(error)]
     headers = dict(NO_STORE)
-    if status in {401, 403}:
+    if status == 401 or isinstance(error, InsufficientScope):
         headers["WWW-Authenticate"] = _challenge(error, realm, authorization)
     if isinstance(error, UseDpopNonce):
         headers[DPOP_NONCE] = error.nonce

@@ -17,6 +17,7 @@ from mintls.issuer.ledger import KubeLedger, Ledger
 from mintls.issuer.listener import Listener
 from mintls.issuer.metrics import Metrics
 from mintls.issuer.paths import Paths
+from mintls.issuer.registry import KubeRegistry, Registry
 from mintls.issuer.server import Front, probe_app
 from mintls.issuer.services import Services
 from mintls.issuer.settings import Settings
@@ -56,13 +57,19 @@ class Issuer:
     """
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, *, clock: Clock = utc_now, write_audit: WriteLine = write_to_stdout
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        registry: Registry,
+        *,
+        clock: Clock = utc_now,
+        write_audit: WriteLine = write_to_stdout,
     ) -> None:
         self.settings = settings
         self.directory = Directory(settings.issuer_url)
         self.metrics = Metrics()
         self._clock = clock
-        services = Services(settings, self.directory, Paths(self.directory), ledger)
+        services = Services(settings, self.directory, Paths(self.directory), ledger, registry)
         self._front = Front(services, self.metrics, clock=clock, write=write_audit)
         self._open_tls = ListenerTLS(asks_for_certificate=False)
         self._mtls_tls = ListenerTLS(
@@ -143,7 +150,8 @@ async def run_issuer(
         write_audit: Takes audit lines.
         on_ready: Told the ports when the listeners are open.
     """
-    issuer = Issuer(settings, KubeLedger(api, settings.operator_namespace), clock=clock, write_audit=write_audit)
+    ledger = KubeLedger(api, settings.operator_namespace)
+    issuer = Issuer(settings, ledger, KubeRegistry(api), clock=clock, write_audit=write_audit)
     sources = Sources(api, settings, issuer.directory, issuer.metrics)
     issuer.metrics.watch_sources(sources.views())
 

@@ -18,6 +18,8 @@ from mintls.issuer.audit import Trail, WriteLine, audit_line
 from mintls.issuer.endpoints.authority import authority
 from mintls.issuer.endpoints.documents import keys, metadata
 from mintls.issuer.endpoints.introspection import introspection
+from mintls.issuer.endpoints.register import register
+from mintls.issuer.endpoints.registered import delete, read, update
 from mintls.issuer.endpoints.registration import registration
 from mintls.issuer.endpoints.revocation import revocation
 from mintls.issuer.endpoints.token import token
@@ -59,6 +61,13 @@ _REVOCATION = Endpoint("revocation", "POST", revocation)
 _VERIFY = Endpoint("verify", "GET", verify)
 _AUTHORITY = Endpoint("authority", "GET", authority)
 _REGISTRATION = Endpoint("registration", "GET", registration)
+_REGISTER = Endpoint("register", "POST", register)
+# RFC 7592 section 2: what a client may do with its own registration.
+_REGISTERED = (
+    Endpoint("read_registration", "GET", read),
+    Endpoint("update_registration", "PUT", update),
+    Endpoint("delete_registration", "DELETE", delete),
+)
 
 
 class Front:
@@ -75,7 +84,7 @@ class Front:
     def open_app(self) -> web.Application:
         """The listener that asks for no certificate."""
         base = base_path(self._services.settings.issuer_url)
-        return self._app([*self._documents(base), *self._authenticated(base)])
+        return self._app([*self._documents(base), *self._authenticated(base), *self._registrations(base)])
 
     def mtls_app(self) -> web.Application:
         """The listener that asks for one."""
@@ -99,6 +108,12 @@ class Front:
         yield f"{base}/token", _TOKEN
         yield f"{base}/introspect", _INTROSPECTION
         yield f"{base}/revoke", _REVOCATION
+
+    def _registrations(self, base: str) -> Iterable[tuple[str, Endpoint]]:
+        """Where clients register themselves; nothing, unless somebody may."""
+        if self._services.settings.registrations:
+            yield f"{base}/register", _REGISTER
+            yield from ((f"{base}/register/{{target:[^/]+}}", endpoint) for endpoint in _REGISTERED)
 
     def _app(self, routes: Iterable[tuple[str, Endpoint]]) -> web.Application:
         app = web.Application(middlewares=[self._outermost], client_max_size=self._services.settings.limits.body_bytes)
@@ -132,7 +147,7 @@ class Front:
 
     async def _answer(self, endpoint: Endpoint, request: web.Request, trail: Trail) -> Answer:
         try:
-            body = await self._body(request) if endpoint.method == "POST" else b""
+            body = await self._body(request) if endpoint.method in {"POST", "PUT"} else b""
             answered = endpoint.answer(self._services, self._call(request, body, trail))
             answer = answered if isinstance(answered, Answer) else await answered
         except OAuthError as error:

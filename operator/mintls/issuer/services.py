@@ -15,6 +15,7 @@ from mintls.issuer.ledger import Ledger
 from mintls.issuer.paths import Paths
 from mintls.issuer.proxies import Proxies
 from mintls.issuer.rates import Limiter
+from mintls.issuer.registry import Registry
 from mintls.issuer.replays import Replays
 from mintls.issuer.settings import Settings
 from mintls.issuer.tokens import Tokens
@@ -37,6 +38,7 @@ class Services:
         directory: What it knows.
         paths: How certificates lead to authorities.
         ledger: Where it is written down for all replicas that an identifier is spent.
+        registry: Where clients are registered.
         identifier: Makes ``jti``.
     """
 
@@ -44,6 +46,7 @@ class Services:
     directory: Directory
     paths: Paths
     ledger: Ledger
+    registry: Registry
     identifier: Callable[[], str] = random_identifier
 
     @cached_property
@@ -89,6 +92,9 @@ class Services:
     def metadata(self, algorithms: tuple[str, ...]) -> bytes:
         """The metadata document; nothing but what the issuer signs with can change in it while the issuer runs."""
         if algorithms not in self._documents:
-            document = server_metadata(self.settings.issuer_url, self.settings.mtls_url, algorithms)
+            registers = bool(self.settings.registrations)
+            document = server_metadata(
+                self.settings.issuer_url, self.settings.mtls_url, algorithms, registers=registers
+            )
             self._documents[algorithms] = msgspec.json.encode(document)
         return self._documents[algorithms]

@@ -63,6 +63,19 @@ class TrustedProxy:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrationSecret:
+    """Whoever has the token in a Secret may register clients.
+
+    Attributes:
+        name: Name of the Secret, in the operator's namespace.
+        namespace: Where the clients are made.
+    """
+
+    name: str
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of it.
 
@@ -81,9 +94,10 @@ class Settings:
         json_bodies: Whether a token request may be JSON, too.
         proxies: Who may hand certificates of others on.
         dpop_nonce: Whether DPoP proofs at the token endpoint have to have a nonce of the issuer.
+        registrations: By what Secrets clients may be registered; empty for none.
 
     Raises:
-        InvalidSettings: A URL is not one that RFC 8414 section 2 allows, or a proxy is named twice.
+        InvalidSettings: A URL is not one that RFC 8414 section 2 allows, or a proxy or a Secret is named twice.
     """
 
     issuer_url: str
@@ -100,6 +114,7 @@ class Settings:
     address_rate: Rate | None = None
     proxies: tuple[TrustedProxy, ...] = ()
     dpop_nonce: bool = False
+    registrations: tuple[RegistrationSecret, ...] = ()
 
     def __post_init__(self) -> None:
         for name, url in (("issuer_url", self.issuer_url), ("mtls_url", self.mtls_url)):
@@ -108,10 +123,10 @@ class Settings:
                     f"{name} {url!r} must be an https URL without query and fragment (RFC 8414 section 2), "
                     "such as https://mintls-issuer.mintls-system.svc:8443"
                 )
-        named = [(proxy.namespace, proxy.name) for proxy in self.proxies]
-        twice = next((one for one in named if named.count(one) > 1), None)
-        if twice:
-            raise InvalidSettings(f"proxies has {'/'.join(twice)} twice: a proxy hands certificates on in one format")
+        if twice := _repeated([f"{proxy.namespace}/{proxy.name}" for proxy in self.proxies]):
+            raise InvalidSettings(f"proxies has {twice} twice: a proxy hands certificates on in one format")
+        if twice := _repeated([secret.name for secret in self.registrations]):
+            raise InvalidSettings(f"registrations has Secret {twice} twice: each is for one namespace")
 
     @property
     def installation(self) -> Installation:
@@ -129,3 +144,7 @@ class Settings:
     def operator_identity(self) -> str:
         """The SPIFFE ID in the operator's own client certificate."""
         return self.installation.operator_id
+
+
+def _repeated(names: list[str]) -> str:
+    return next((name for name in names if names.count(name) > 1), "")

@@ -1,8 +1,9 @@
-"""Where the directory is filled from: five watches on the Kubernetes API.
+"""Where the directory is filled from: watches on the Kubernetes API.
 
 An OAuthClient that cannot be read is no client, and an authority that vanishes is trusted no longer. The two Secrets
 are different: while a new content cannot be used, or the Secret is gone, the last good one stays in use, since to stop
-answering would help nobody; the operator puts a Secret right, and metrics say so meanwhile.
+answering would help nobody; the operator puts a Secret right, and metrics say so meanwhile. A Secret that lets register
+clients is different again: nobody may by one that is gone or cannot be read.
 """
 
 import asyncio
@@ -21,13 +22,14 @@ from mintls.api.v1alpha1 import OAuthClient
 from mintls.api.v1alpha1.meta import KubeStruct, Time
 from mintls.core.oauth.accounting import Account
 from mintls.core.oauth.registration import Registration
+from mintls.core.oauth.registration_grant import RegistrationGrant, read_grant
 from mintls.core.oauth.signing_keys import SigningKey, decode_signing_keys
 from mintls.core.pki.certificate import InvalidCertificate, load_pem_chain
 from mintls.core.pki.credential import check_credential
 from mintls.core.pki.trust import TrustAnchors
 from mintls.issuer.directory import Directory, ServerCertificate
 from mintls.issuer.metrics import Metrics, SourceView
-from mintls.issuer.settings import Settings
+from mintls.issuer.settings import RegistrationSecret, Settings
 from mintls.kube.client import ApiClient, Object
 from mintls.kube.informer import Change, Informer
 from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS, SPENT_IDENTIFIERS
@@ -44,7 +46,7 @@ class SecretBroken(ValueError):  # noqa: N818 - reads as the sentence that it st
 
 
 class Sources:
-    """The six watches. ``changed`` is set after each change that they brought."""
+    """The watches. ``changed`` is set after each change that they brought."""
 
     def __init__(self, api: ApiClient, settings: Settings, directory: Directory, metrics: Metrics) -> None:
         self._api = api
@@ -61,6 +63,7 @@ class Sources:
             "signing-keys": self._signing_keys(),
             "server-certificate": self._server_certificate(),
             "spentidentifiers": self.spent,
+            **{f"registration-{secret.name}": self._grant(secret) for secret in settings.registrations},
         }
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
@@ -162,6 +165,18 @@ class Sources:
             self._directory.put_server_certificate,
         )
 
+    def _grant(self, secret: RegistrationSecret) -> Informer[RegistrationGrant]:
+        def decode(item: Object) -> RegistrationGrant:
+            return read_grant(secret.name, secret.namespace, {key: _value(item, key) for key in item.get("data") or {}})
+
+        def take(change: Change[RegistrationGrant]) -> None:
+            if change.new is not None:
+                self._directory.put_grant(change.new)
+            else:
+                self._directory.remove_grant(secret.name)
+
+        return self._watched_secret(secret.name, f"registration-{secret.name}", decode, take)
+
     def _secret[T](
         self, name: str, source: str, decode: Callable[[Object], T], put: Callable[[T], None]
     ) -> Informer[T]:
@@ -173,6 +188,11 @@ class Sources:
                 logger.warning("Secret %s is gone or cannot be used; what it held stays in use", name)
                 self._metrics.count_source_error(source)
 
+        return self._watched_secret(name, source, decode, take)
+
+    def _watched_secret[T](
+        self, name: str, source: str, decode: Callable[[Object], T], take: Callable[[Change[T]], None]
+    ) -> Informer[T]:
         return Informer(
             self._api,
             SECRETS,

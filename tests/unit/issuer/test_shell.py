@@ -10,7 +10,14 @@ import pytest
 from builders.issuer import SETTINGS, server_certificate, signing_key_made
 from builders.pki import NOW, authority
 from mintls.core.oauth import errors as oauth_errors
-from mintls.core.oauth.errors import InvalidClient, InvalidRequest, InvalidToken, OAuthError, Reason
+from mintls.core.oauth.errors import (
+    InvalidClient,
+    InvalidClientMetadata,
+    InvalidRequest,
+    InvalidToken,
+    OAuthError,
+    Reason,
+)
 from mintls.core.oauth.signing_keys import encode_signing_keys
 from mintls.core.pki.certificate import encode_pem
 from mintls.core.pki.errors import CredentialBroken
@@ -56,12 +63,13 @@ class TestErrors:
         return [value for value in vars(oauth_errors).values() if _is_wire_error(value)]
 
     def test_every_error_has_a_status_and_a_body(self) -> None:
-        assert len(self.every()) == 12
+        assert len(self.every()) == 15
         for error in self.every():
             answer = answer_error(error(Reason.REPEATED_PARAMETER, "s3cret detail"), REALM, None)
             assert answer.status in {400, 401, 403, 503}
             assert json.loads(answer.body).keys() == {"error", "error_description"}
-            assert b"s3cret" not in answer.body
+            # Whoever may register clients is told what is wrong with the metadata that they sent.
+            assert (b"s3cret" in answer.body) == issubclass(error, InvalidClientMetadata)
             assert answer.headers["Cache-Control"] == "no-store"
 
     @pytest.mark.parametrize(

@@ -103,6 +103,17 @@ class ClaimTable:
                 return Contest(what=claim[0], holder=holder)
         return None
 
+    def rival(self, registration: Registration) -> Contest | None:
+        """The first claim of a registration that another client makes as well; ``None`` if there is none.
+
+        Whoever is older: a registration that has yet to come must take nothing from anybody.
+        """
+        for claim in _claims(registration):
+            others = self._claimants.get(claim, set()) - {registration.key}
+            if others:
+                return Contest(what=claim[0], holder=self._holder(others))
+        return None
+
     def by_client_id(self, client_id: str) -> Registration | None:
         """The client that holds the id and all its other claims; ``None`` for an unknown or contested one."""
         rivals = self._claimants.get(("clientID", client_id))

@@ -3,18 +3,9 @@
 from typing import Any
 
 from mintls.core.oauth.client import Client
+from mintls.core.oauth.client_metadata import SUBJECT_PARAMETERS
 from mintls.core.oauth.registration import Registration
 from mintls.core.oauth.self_signed import jwks_of
-from mintls.core.pki.names import SubjectKind
-
-_SUBJECT_PARAMETER = {
-    SubjectKind.SUBJECT_DN: "tls_client_auth_subject_dn",
-    SubjectKind.SAN_DNS: "tls_client_auth_san_dns",
-    SubjectKind.SAN_URI: "tls_client_auth_san_uri",
-    SubjectKind.SAN_IP: "tls_client_auth_san_ip",
-    SubjectKind.SAN_EMAIL: "tls_client_auth_san_email",
-}
-"""RFC 8705 section 2.1.2."""
 
 
 def client_information(client: Client) -> dict[str, Any]:
@@ -48,4 +39,4 @@ def _credential(registration: Registration) -> dict[str, Any]:
         return {"jwks": {"keys": [key.jwk for key in registration.keys]}}
     if registration.subject is None:
         return {"jwks": jwks_of(registration.certificates)}
-    return {_SUBJECT_PARAMETER[registration.subject.kind]: registration.subject.value}
+    return {SUBJECT_PARAMETERS[registration.subject.kind]: registration.subject.value}

@@ -11,13 +11,17 @@
     ├── InvalidTarget           invalid_target           RFC 8707 section 2
     ├── InvalidToken            invalid_token            RFC 6750 section 3.1
     ├── InsufficientScope       insufficient_scope       RFC 6750 section 3.1
+    ├── AccessDenied            access_denied            RFC 7592 section 2 for the status alone
+    ├── InvalidClientMetadata   invalid_client_metadata  RFC 7591 section 3.2.2
+    │   └── InvalidRedirectUri  invalid_redirect_uri     RFC 7591 section 3.2.2
     ├── InvalidDpopProof        invalid_dpop_proof       RFC 9449 section 5
     │   └── UnprovenRequest     the same at a resource   RFC 9449 section 7.1
     ├── UseDpopNonce            use_dpop_nonce           RFC 9449 section 8
     └── TemporarilyUnavailable  temporarily_unavailable  RFC 6749 section 4.1.2.1
 
-What goes out (``code``, ``description``) is constant: it never depends on what the request held. ``reason`` and
-``detail`` are for the audit log alone. HTTP statuses belong to ``mintls.issuer``.
+What goes out (``code``, ``description``) is constant: it never depends on what the request held; only to somebody who
+may register clients is said what is wrong with the metadata. ``reason`` and ``detail`` are for the audit log alone.
+HTTP statuses belong to ``mintls.issuer``.
 """
 
 # ruff: noqa: N818 - the names are the wire's own words, which end in no "Error"
@@ -106,6 +110,22 @@ class Reason(StrEnum):
     """The client is not registered for a requested resource."""
     NOT_THE_OPERATOR = "not_the_operator"
     """Somebody else than the operator reads a registration."""
+    WRONG_INITIAL_TOKEN = "wrong_initial_token"
+    """The request to register a client has no initial access token, or one of no grant (RFC 7591 section 3)."""
+    WRONG_REGISTRATION_TOKEN = "wrong_registration_token"
+    """The registration access token is missing, or is not that of this client (RFC 7592 section 2)."""
+    WRONG_METADATA = "wrong_metadata"
+    """The client metadata is malformed, or more than the grant allows (RFC 7591 section 3.2.2)."""
+    TAKEN = "taken"
+    """Another client has that name, certificate or key."""
+    GRANT_EXHAUSTED = "grant_exhausted"
+    """There are as many clients of the grant as it allows."""
+    GRANT_GONE = "grant_gone"
+    """The grant that the client was registered with is gone."""
+    KEPT_ELSEWHERE = "kept_elsewhere"
+    """Somebody else has changed the OAuthClient since, and it is theirs."""
+    NO_REGISTRY = "no_registry"
+    """The Kubernetes API cannot be asked, or does not let the issuer write OAuthClients."""
     WRONG_PROOF = "wrong_proof"
     """The DPoP proof is missing, or does not hold for this request (RFC 9449 section 4.3)."""
     REPLAYED_PROOF = "replayed_proof"
@@ -228,6 +248,13 @@ class InvalidTarget(OAuthError):
     _description = "the resource is malformed, or not among the audiences that the client is registered for"
 
 
+_WRONG_TOKENS: Mapping[Reason, str] = {
+    Reason.NOT_THE_OPERATOR: "the caller may not read registrations",
+    Reason.WRONG_INITIAL_TOKEN: "the initial access token is missing or unknown: whoever runs the issuer gives it out",
+    Reason.WRONG_REGISTRATION_TOKEN: "the registration access token is missing, or is not that of this client",
+}
+
+
 class InvalidToken(OAuthError):
     """``invalid_token``: the same words for whatever is wrong with the token.
 
@@ -242,8 +269,8 @@ class InvalidToken(OAuthError):
 
     @property
     def description(self) -> str:
-        """Who may not read registrations has no token that could be wrong."""
-        return "the caller may not read registrations" if self.reason is Reason.NOT_THE_OPERATOR else self._description
+        """The same words, but for registrations, where it is another kind of token, or none."""
+        return _WRONG_TOKENS.get(self.reason, self._description)
 
 
 class InsufficientScope(OAuthError):
@@ -259,6 +286,52 @@ class InsufficientScope(OAuthError):
     def __init__(self, reason: Reason, detail: str = "", *, scope: str = "") -> None:
         super().__init__(reason, detail)
         self.scope = scope
+
+
+class AccessDenied(OAuthError):
+    """``access_denied``: the token is good, but this may not be done with it (RFC 7592 section 2: 403)."""
+
+    code = "access_denied"
+
+    @property
+    def description(self) -> str:
+        """Why not, by reason."""
+        return _DENIED.get(self.reason, "this may not be done with this token")
+
+
+_DENIED: Mapping[Reason, str] = {
+    Reason.GRANT_EXHAUSTED: "there are as many clients as the initial access token allows: delete one first",
+    Reason.GRANT_GONE: "the grant that the client was registered with is gone: it can be read and deleted only",
+    Reason.KEPT_ELSEWHERE: "the OAuthClient has been changed in the Kubernetes API: here it can be read only",
+}
+
+
+class InvalidClientMetadata(OAuthError):
+    """``invalid_client_metadata``: what the client wants to be registered as.
+
+    Args:
+        reason: Why.
+        problem: Which member, what is wrong with it and what would be right. It goes out, so it holds no value.
+    """
+
+    code = "invalid_client_metadata"
+
+    def __init__(self, reason: Reason, problem: str) -> None:
+        super().__init__(reason, problem)
+
+    @property
+    def description(self) -> str:
+        """The problem, in the characters that RFC 6749 section 5.2 permits."""
+        return "".join(_PERMITTED.get(character, character) for character in self.detail if " " <= character <= "~")
+
+
+_PERMITTED: Mapping[str, str] = {'"': "'", "\\": "/"}
+
+
+class InvalidRedirectUri(InvalidClientMetadata):
+    """``invalid_redirect_uri``: nothing here redirects."""
+
+    code = "invalid_redirect_uri"
 
 
 class InvalidDpopProof(OAuthError):

@@ -37,7 +37,9 @@ def base_path(url: str) -> str:
     return urlsplit(url).path.rstrip("/")
 
 
-def server_metadata(issuer: str, mtls: str, algorithms: tuple[str, ...] = ("ES256",)) -> dict[str, Any]:
+def server_metadata(
+    issuer: str, mtls: str, algorithms: tuple[str, ...] = ("ES256",), *, registers: bool = False
+) -> dict[str, Any]:
     """RFC 8414 section 2 with RFC 8705 sections 3.3 and 5.
 
     Nearly every client has a certificate, so the endpoints that authenticate a client are where the certificate is
@@ -47,6 +49,7 @@ def server_metadata(issuer: str, mtls: str, algorithms: tuple[str, ...] = ("ES25
         issuer: The issuer's identifier, also the base of the endpoints that ask for no certificate.
         mtls: The base of the endpoints that do.
         algorithms: What it signs with.
+        registers: Whether anybody may register clients.
     """
     base, mtls_base = issuer.rstrip("/"), mtls.rstrip("/")
     authenticated = {
@@ -58,6 +61,7 @@ def server_metadata(issuer: str, mtls: str, algorithms: tuple[str, ...] = ("ES25
         "issuer": issuer,
         "jwks_uri": f"{base}/jwks",
         **authenticated,
+        **({"registration_endpoint": f"{base}/register"} if registers else {}),
         "mtls_endpoint_aliases": authenticated,
         "tls_client_certificate_bound_access_tokens": True,
         "grant_types_supported": GRANT_TYPES,

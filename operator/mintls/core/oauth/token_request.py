@@ -94,6 +94,11 @@ def is_scope(text: str) -> bool:
     return _SCOPE.fullmatch(text) is not None
 
 
+def is_absolute_uri(text: str) -> bool:
+    """Whether it is an absolute URI without a fragment (RFC 3986 section 4.3), as a resource has to be."""
+    return _ABSOLUTE_URI.fullmatch(text) is not None
+
+
 def grant_scope(client: Client, asked: str | None) -> str:
     """The scope of the token (RFC 6749 section 3.3): what was asked for, each once, or the client's default.
 
@@ -126,6 +131,6 @@ def grant_audience(client: Client, resources: tuple[str, ...]) -> str | tuple[st
         return client.default_audience
     excess = next((resource for resource in resources if resource not in client.audiences), None)
     if excess is not None:
-        is_uri = _ABSOLUTE_URI.fullmatch(excess)
-        raise InvalidTarget(Reason.UNREGISTERED_RESOURCE if is_uri else Reason.MALFORMED_RESOURCE, repr(excess[:256]))
+        reason = Reason.UNREGISTERED_RESOURCE if is_absolute_uri(excess) else Reason.MALFORMED_RESOURCE
+        raise InvalidTarget(reason, repr(excess[:256]))
     return audience_claim(tuple(dict.fromkeys(resources)))

@@ -198,3 +198,18 @@ def test_everybody_else_whose_standing_changes_is_told(
     assert changed - {key} <= affected
     assert key not in affected
     assert affected <= after.keys()
+
+
+class TestRival:
+    def test_a_claim_that_somebody_has_is_a_rival_s_whoever_is_older(self) -> None:
+        held = registration(name="holder", subject=dns("a.example"), created=LATER)
+        newcomer = registration(name="newcomer", subject=dns("A.example"), created=CREATED)
+        assert table_of([held]).rival(newcomer) == Contest(what="identity", holder=held.key)
+
+    def test_nobody_is_their_own_rival(self) -> None:
+        known = registration(name="holder", subject=dns("a.example"))
+        assert table_of([known]).rival(known) is None
+
+    def test_without_a_common_claim_there_is_none(self) -> None:
+        known = registration(name="holder", subject=dns("a.example"))
+        assert table_of([known]).rival(registration(name="other", subject=dns("b.example"))) is None
