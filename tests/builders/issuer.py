@@ -331,9 +331,16 @@ async def running_issuer(directory: Path, settings: Settings = SETTINGS) -> Asyn
     issuer.directory.put_signing_keys((bench.key,))
     bench.serve_as(bench.authority.server())
     async with AsyncExitStack() as stack:
+        fetching = asyncio.create_task(issuer.remote_keys.run())
+        stack.push_async_callback(_end, fetching)
         ports = await issuer.serve(stack)
         bench.open_port, bench.mtls_port = ports.open, ports.mtls
         yield bench
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 __all__ = ["CLIENT_ID", "Bench", "Connection", "ManualClock", "Reply", "form", "registration", "running_issuer"]

@@ -195,17 +195,17 @@ class World:
         return running
 
     async def issuer(
-        self, *, ready: bool = True, ports: tuple[int, int] | None = None, **options: Any
+        self, *, ready: bool = True, ports: tuple[int, int] | None = None, **settings: Any
     ) -> asyncio.Event:
         open_port, mtls_port = ports or self.ports
-        settings = Settings(
+        whole = Settings(
             issuer_url=self.installation.issuer_url,
             mtls_url=self.installation.mtls_url,
             open_address=Address("127.0.0.1", open_port),
             mtls_address=Address("127.0.0.1", mtls_port),
             probe_address=Address("127.0.0.1", 0),
             limits=Limits(drain_seconds=0.1, shutdown_seconds=1.0),
-            **options,
+            **settings,
         )
         stop, listening = asyncio.Event(), asyncio.Event()
 
@@ -214,7 +214,7 @@ class World:
 
         api = await self.client_as("mintls-issuer")
         task = asyncio.create_task(
-            run_issuer(settings, api, stop, clock=self.clock, write_audit=lambda _line: None, on_ready=on_ready)
+            run_issuer(whole, api, stop, clock=self.clock, write_audit=lambda _line: None, on_ready=on_ready)
         )
         self._stack.push_async_callback(_end, stop, task)
         if ready:

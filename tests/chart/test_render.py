@@ -216,6 +216,15 @@ def test_nobody_registers_clients_unless_told_so(helm: Helm) -> None:
     assert not any(one["metadata"]["name"] == "mintls-issuer-registration" for one in helm.template())
 
 
+def test_the_cas_for_clients_keys_are_mounted_where_the_program_looks(helm: Helm) -> None:
+    rendered = helm.template("-f", EVERYTHING)
+    args, mounts = container(rendered, "issuer")["args"], container(rendered, "issuer")["volumeMounts"]
+    assert {"--internal-jwks-uri", "--jwks-uri-ca-file=/etc/mintls/jwks-uri/ca.crt"} <= set(args)
+    (mount,) = [one for one in mounts if one["mountPath"] == "/etc/mintls/jwks-uri"]
+    (volume,) = [one for one in pods(rendered)["mintls-issuer"]["spec"]["volumes"] if one["name"] == mount["name"]]
+    assert volume["configMap"] == {"name": "jwks-uri-ca", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+
+
 def test_an_autoscaler_s_replicas_are_not_set_back(helm: Helm) -> None:
     rendered = helm.template("-f", EVERYTHING)
     assert "replicas" not in named(rendered, "Deployment", "mintls-issuer")["spec"]

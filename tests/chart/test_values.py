@@ -71,7 +71,12 @@ def series() -> set[str]:
     """The name of every series that operator and issuer have."""
     issuer = IssuerMetrics()
     issuer.watch_directory(
-        clients=float, anchors=float, signing_keys=float, spent_identifiers=float, certificate_not_after=float
+        clients=float,
+        anchors=float,
+        signing_keys=float,
+        spent_identifiers=float,
+        clients_without_keys=float,
+        certificate_not_after=float,
     )
     issuer.watch_sources([SourceView("clients", lambda: True, lambda: 0.0)])
     issuer.count("token", "ok", 0.1)

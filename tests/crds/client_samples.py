@@ -14,6 +14,7 @@ SCOPE = (
 AUDIENCE = "must be an absolute URI without a fragment (RFC 8707 section 2), such as https://orders.shop.svc"
 RESERVED_CLAIM = "has a claim that the issuer alone says, such as sub, scope or cnf: take another name, such as tenant"
 NO_CLAIM = "has a name that is none: up to 128 letters, digits and _ . : / -, a letter first, such as tenant"
+JWKS_URI = "must be an https URL without user and fragment, such as https://billing.example/jwks.json"
 LIFETIME = "must be from 30s to 24h: a token cannot be taken back at every resource, so keep it short"
 
 CLIENTS = (
@@ -178,6 +179,27 @@ CLIENTS = (
         "spec.audiences: Too many: 33: must have at most 32 items",
         UNCHECKED,
         audiences=["https://a"] * 33,
+    ),
+    *(
+        client(
+            f"jwksURI {value!r}",
+            refused("spec.jwksURI", value, JWKS_URI),
+            tokenEndpointAuthMethod="private_key_jwt",
+            jwksURI=value,
+        )
+        for value in ("", "http://a/", "https://a@b/", "https://a/#b", "https://a/ b", "https://", "https://a/\n", "a")
+    ),
+    client(
+        "jwksURI too long",
+        too_long("spec.jwksURI", 512),
+        UNCHECKED,
+        tokenEndpointAuthMethod="private_key_jwt",
+        jwksURI="https://a/" + "a" * 503,
+    ),
+    *(
+        client(f"keys at {uri} for {method}", tokenEndpointAuthMethod=method, jwksURI=uri)
+        for method in ("private_key_jwt", "self_signed_tls_client_auth")
+        for uri in ("https://billing.example/jwks.json", "https://192.0.2.1:8443/a?b=c", "https://[2001:db8::1]")
     ),
     *(
         client(

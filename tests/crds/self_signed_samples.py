@@ -8,15 +8,15 @@ PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 JWK = {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "x5c": ["MIIB"]}
 ONE = (
     "spec.tokenEndpointAuthMethod: Invalid value: self_signed_tls_client_auth needs the client's certificates: set "
-    "exactly one of certificates and jwks (RFC 8705 section 2.2.2)"
+    "exactly one of certificates, jwks and jwksURI (RFC 8705 section 2.2.2)"
 )
 OTHER_METHOD = (
     "spec.tokenEndpointAuthMethod: Invalid value: certificates are for self_signed_tls_client_auth: set that method, "
     "or leave them out (with tls_client_auth the certificate's name is registered, in tlsClientAuth)"
 )
 NO_JWKS = (
-    "spec.tokenEndpointAuthMethod: Invalid value: jwks is for private_key_jwt, which needs it, and for "
-    "self_signed_tls_client_auth: set one of these methods, or leave it out"
+    "spec.tokenEndpointAuthMethod: Invalid value: jwks and jwksURI are for private_key_jwt, which needs exactly one of "
+    "them, and for self_signed_tls_client_auth: set one of these methods, or leave them out"
 )
 NO_NAME = (
     "spec.tlsClientAuth: Invalid value: tlsClientAuth is for tls_client_auth: with another method no name is compared, "
@@ -51,6 +51,7 @@ BY_ASSERTION = (
     by_assertion("keys", jwks={"keys": [KEY | {"use": "sig", "alg": "ES256", "kid": "a"}, KEY]}),
     by_assertion("a key with a certificate", jwks={"keys": [JWK]}),
     by_assertion("nothing", NO_JWKS),
+    by_assertion("keys in two places", NO_JWKS, jwks={"keys": [KEY]}, jwksURI="https://a/"),
     by_assertion("a certificate", OTHER_METHOD, jwks={"keys": [KEY]}, certificates=[PEM]),
     by_assertion("with a name", NO_NAME, jwks={"keys": [KEY]}, tlsClientAuth={"sanDNS": "billing.shop.svc"}),
 )
@@ -75,6 +76,9 @@ SELF_SIGNED = (
     self_signed("nothing", ONE),
     self_signed("an empty list", ONE, certificates=[]),
     self_signed("both", ONE, certificates=[PEM], jwks={"keys": [JWK]}),
+    self_signed("certificates in two places", ONE, certificates=[PEM], jwksURI="https://a/"),
+    self_signed("certificates at a URL and in a JWK Set", ONE, jwks={"keys": [JWK]}, jwksURI="https://a/"),
+    client("jwksURI with another method", NO_JWKS, jwksURI="https://a/"),
     self_signed("with a name", NO_NAME, certificates=[PEM], tlsClientAuth={"sanDNS": "billing.shop.svc"}),
     client("certificates with another method", OTHER_METHOD, certificates=[PEM]),
     client("jwks with another method", NO_JWKS, tokenEndpointAuthMethod="tls_client_auth", jwks={"keys": [JWK]}),

@@ -1,6 +1,7 @@
 """``mintls issuer``: the token issuer."""
 
 import asyncio
+import ssl
 from typing import Any
 
 import click
@@ -43,6 +44,18 @@ from mintls.kube.errors import ConfigurationError
     help="The same for one address; not where all callers come from the address of a proxy.",
 )
 @click.option(
+    "--internal-jwks-uri",
+    is_flag=True,
+    envvar="MINTLS_INTERNAL_JWKS_URI",
+    help="Fetch a client's keys (jwksURI) from internal addresses, too: of this machine, network, cluster or cloud.",
+)
+@click.option(
+    "--jwks-uri-ca-file",
+    default="",
+    envvar="MINTLS_JWKS_URI_CA_FILE",
+    help="PEM file of CAs for the servers of clients' keys (jwksURI), beside the system's; read at the first fetch.",
+)
+@click.option(
     "--proxy",
     "proxies",
     multiple=True,
@@ -65,6 +78,7 @@ def issuer(**options: Any) -> None:
     configure_logging(options["verbose"])
     try:
         settings = _settings(options)
+        _check_ca_file(settings.jwks_uri_ca_file)
     except InvalidSettings as error:
         raise click.ClickException(str(error)) from error
 
@@ -76,6 +90,21 @@ def issuer(**options: Any) -> None:
         run(part)
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _check_ca_file(path: str) -> None:
+    """Say at the start that the file is of no use, rather than at the first fetch.
+
+    Raises:
+        InvalidSettings: It cannot be read, or holds no certificate.
+    """
+    try:
+        if path:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError as error:
+        raise InvalidSettings(
+            f"--jwks-uri-ca-file {path!r} must be a file with CA certificates in PEM: {error}"
+        ) from None
 
 
 def _settings(options: dict[str, Any]) -> Settings:
@@ -90,6 +119,8 @@ def _settings(options: dict[str, Any]) -> Settings:
         probe_address=Address(*address(options["probe_address"])),
         json_bodies=options["json_bodies"],
         dpop_nonce=options["dpop_nonce"],
+        internal_jwks_uri=options["internal_jwks_uri"],
+        jwks_uri_ca_file=options["jwks_uri_ca_file"],
         client_rate=rate(options["client_rate"], "--client-rate"),
         address_rate=rate(options["address_rate"], "--address-rate"),
         proxies=tuple(map(proxy, options["proxies"])),

@@ -85,6 +85,7 @@ class _Registration(msgspec.Struct, frozen=True):
     client_id: str
     mintls_uid: str = ""
     mintls_generation: int = 0
+    mintls_jwks_problem: str = ""
 
 
 class _Authority(msgspec.Struct, frozen=True):
@@ -208,7 +209,12 @@ def _read(address: str, status: int, body: bytes) -> Answer:
         known = msgspec.json.decode(body, type=_Registration)
     except msgspec.MsgspecError as error:
         return Answer(address, problem=f"its answer cannot be read: {error}")
-    return Answer(address, uid=known.mintls_uid, generation=known.mintls_generation)
+    return Answer(
+        address,
+        uid=known.mintls_uid,
+        generation=known.mintls_generation,
+        jwks_problem=known.mintls_jwks_problem,
+    )
 
 
 def _read_trust(address: str, status: int, body: bytes) -> Trusted:

@@ -14,8 +14,10 @@ from cryptography import x509
 from mintls.core.oauth.accounting import Account
 from mintls.core.oauth.claims import ClaimTable, Contest, Key
 from mintls.core.oauth.client import Client, prepare
+from mintls.core.oauth.client_keys import ClientKeys
 from mintls.core.oauth.registration import Registration
 from mintls.core.oauth.registration_grant import RegistrationGrant
+from mintls.core.oauth.self_signed import SELF_SIGNED, may_be_registered
 from mintls.core.oauth.signing_keys import SigningKey
 from mintls.core.pki.names import InvalidName, NormalizedName, normalize_subject
 from mintls.core.pki.trust import TrustAnchors
@@ -61,7 +63,9 @@ class Directory:
         self._issuer = issuer
         self._claims = ClaimTable()
         self._clients: dict[str, Client] = {}
-        self._registered: dict[str, tuple[x509.Certificate, ...]] = {}
+        self._fetched: dict[tuple[str, str, str], ClientKeys] = {}
+        self._elsewhere: set[str] = set()
+        self._registered: dict[str, frozenset[x509.Certificate]] = {}
         self._handshake: frozenset[x509.Certificate] | None = None
         self._trust: dict[str, Trust] = {}
         self._versions = count(1)
@@ -69,12 +73,17 @@ class Directory:
         self._accounts: dict[str, Account] = {}
         self._grants: dict[str, RegistrationGrant] = {}
         self._listeners: list[Callable[[], None]] = []
+        self._followers: list[Callable[[str], None]] = []
         self.signing_keys: tuple[SigningKey, ...] = ()
         self.server_certificate: ServerCertificate | None = None
 
     def on_tls_change(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` whenever the trusted CAs or the server certificate have changed."""
         self._listeners.append(listener)
+
+    def on_client_change(self, follower: Callable[[str], None]) -> None:
+        """Call ``follower`` with the id of each client that may have changed, come or gone."""
+        self._followers.append(follower)
 
     def client(self, client_id: str) -> Client | None:
         """The client that holds the id; ``None`` for an unknown or contested one."""
@@ -144,6 +153,20 @@ class Directory:
             self._handshake = frozenset(found for found in registered if _called(found) not in cas)
         return self._handshake
 
+    @property
+    def awaits_strangers(self) -> bool:
+        """Whether a client may come with a certificate that is not known yet: those at its URL may have changed."""
+        return bool(self._elsewhere)
+
+    def admits(self, certificate: x509.Certificate) -> bool:
+        """Whether one that is not known may pass the handshake, so that a request can say of which client it is.
+
+        It has to be one that could be registered: of no CA, and not called as one.
+        """
+        if not self.awaits_strangers or not may_be_registered(certificate):
+            return False
+        return _called(certificate) not in {_called(ca) for ca in self.authority_certificates}
+
     def missing(self) -> tuple[str, ...]:
         """What has to come before anybody can be served; empty when there is nothing."""
         needed = (
@@ -194,6 +217,15 @@ class Directory:
         rivals = self._claims.remove(key)
         self._settle({old.client_id} if old else set(), rivals)
 
+    def put_client_keys(self, registration: Registration, keys: ClientKeys) -> None:
+        """What was found at the URL of a client."""
+        self._fetched[registration.jwks_source] = keys
+        self._decide(registration.client_id)
+
+    def remove_client_keys(self, registration: Registration) -> None:
+        """What was found at the URL of a client that is no longer, or has another URL; unknown ones are no error."""
+        self._fetched.pop(registration.jwks_source, None)
+
     def put_authority(self, name: str, anchors: TrustAnchors) -> None:
         """Set the keys of an authority; none means that it vouches for nobody."""
         known = self._trust.get(name)
@@ -231,16 +263,27 @@ class Directory:
 
     def _decide(self, client_id: str) -> None:
         holder = self._claims.by_client_id(client_id)
-        self._decide_certificates(client_id, holder.certificates if holder else ())
         if holder is None:
             self._clients.pop(client_id, None)
-            return
-        known = self._clients.get(client_id)
-        if known is None or known.registration is not holder:
-            self._clients[client_id] = prepare(holder, self._issuer)
+        else:
+            self._prepare(holder)
+        client = self._clients.get(client_id)
+        self._decide_certificates(client_id, client)
+        for follower in self._followers:
+            follower(client_id)
 
-    def _decide_certificates(self, client_id: str, certificates: tuple[x509.Certificate, ...]) -> None:
-        if self._registered.get(client_id, ()) == certificates:
+    def _prepare(self, holder: Registration) -> None:
+        known, fetched = self._clients.get(holder.client_id), self._fetched.get(holder.jwks_source)
+        stale = holder.jwks_uri and known is not None and known.keys is not fetched
+        if known is None or known.registration is not holder or stale:
+            self._clients[holder.client_id] = prepare(holder, self._issuer, fetched)
+
+    def _decide_certificates(self, client_id: str, client: Client | None) -> None:
+        self._elsewhere.discard(client_id)
+        if client and client.registration.jwks_uri and client.registration.token_endpoint_auth_method == SELF_SIGNED:
+            self._elsewhere.add(client_id)
+        certificates = client.keys.certificates if client and client.keys else frozenset()
+        if self._registered.get(client_id, frozenset()) == certificates:
             return
         self._registered.pop(client_id, None)
         if certificates:

@@ -20,6 +20,7 @@ from mintls.core.oauth.errors import (
     Reason,
     TemporarilyUnavailable,
     UnauthorizedClient,
+    UnknownKey,
     UnprovenRequest,
     UnsupportedGrantType,
     UseDpopNonce,
@@ -29,6 +30,7 @@ from mintls.issuer.exchange import NO_STORE, Answer
 _STATUS: Mapping[type[OAuthError], int] = {
     InvalidRequest: 400,
     InvalidClient: 401,
+    UnknownKey: 401,
     UnauthorizedClient: 400,
     UnsupportedGrantType: 400,
     InvalidScope: 400,

@@ -52,6 +52,12 @@ class Metrics:
             ("source",),
             registry=self._registry,
         )
+        self._jwks_fetches = Counter(
+            "mintls_issuer_jwks_uri_fetches",
+            "Fetches of what is at a client's jwksURI, by outcome (ok, unchanged or failed).",
+            ("outcome",),
+            registry=self._registry,
+        )
         self._source_connected = self._gauge(
             "source_connected", "1 while the Kubernetes API is watched; at 0 answers come from memory.", ("source",)
         )
@@ -77,6 +83,10 @@ class Metrics:
         """Count an object that could not be used."""
         self._source_errors.labels(source).inc()
 
+    def count_jwks_fetch(self, outcome: str) -> None:
+        """Count a fetch of a client's keys."""
+        self._jwks_fetches.labels(outcome).inc()
+
     def watch_directory(
         self,
         *,
@@ -84,6 +94,7 @@ class Metrics:
         anchors: Callable[[], float],
         signing_keys: Callable[[], float],
         spent_identifiers: Callable[[], float],
+        clients_without_keys: Callable[[], float],
         certificate_not_after: Callable[[], float],
     ) -> None:
         """Show what the directory holds, asked whenever metrics are read."""
@@ -92,6 +103,9 @@ class Metrics:
         self._gauge("signing_keys", "Published signing keys.").set_function(signing_keys)
         self._gauge("spent_identifiers", "Identifiers that are refused: revoked tokens, used proofs.").set_function(
             spent_identifiers
+        )
+        self._gauge("clients_without_keys", "Clients with a jwksURI whose keys are not to be had.").set_function(
+            clients_without_keys
         )
         self._gauge(
             "server_certificate_not_after_timestamp_seconds", "End of the server certificate's validity."

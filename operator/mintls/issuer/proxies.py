@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mintls.core.oauth.client_authentication import authenticate
-from mintls.core.oauth.errors import InvalidClient, Reason
+from mintls.core.oauth.errors import InvalidClient, Reason, TemporarilyUnavailable
 from mintls.core.oauth.forwarded_certificate import HeaderLines, forwarded_chain
 from mintls.core.pki.trust import PathInvalid, PathProblem
 from mintls.issuer.directory import Directory
@@ -50,13 +50,14 @@ class Proxies:
         path_to = self._paths.finder(peer, now)
         try:
             authenticate(client, peer.certificate, path_to, self._directory.account, now)
-        except InvalidClient:
+        except (InvalidClient, TemporarilyUnavailable):  # of a proxy that keeps its keys elsewhere nobody may know them
             return False
         return True
 
     def _let_through(self, peer: Peer, now: datetime) -> None:
         """What the handshake here checks: the proxy may trust others, or nobody."""
-        if peer.certificate.certificate in self._directory.registered_certificates:
+        certificate = peer.certificate.certificate
+        if certificate in self._directory.registered_certificates or self._directory.admits(certificate):
             return
         path_to = self._paths.finder(peer, now)
         reason = Reason.UNTRUSTED_CERTIFICATE

@@ -13,11 +13,13 @@ from mintls.core.oauth.signing_keys import published_keys
 from mintls.issuer.audit import WriteLine
 from mintls.issuer.directory import Directory
 from mintls.issuer.exchange import Clock
+from mintls.issuer.jwksclient import JwksClient
 from mintls.issuer.ledger import KubeLedger, Ledger
 from mintls.issuer.listener import Listener
 from mintls.issuer.metrics import Metrics
 from mintls.issuer.paths import Paths
 from mintls.issuer.registry import KubeRegistry, Registry
+from mintls.issuer.remotekeys import RemoteKeys
 from mintls.issuer.server import Front, probe_app
 from mintls.issuer.services import Services
 from mintls.issuer.settings import Settings
@@ -54,6 +56,7 @@ class Issuer:
     Attributes:
         directory: What it knows.
         metrics: What it counts.
+        remote_keys: Keys of clients that keep them at a URL; its ``run`` keeps them fresh.
     """
 
     def __init__(
@@ -69,11 +72,16 @@ class Issuer:
         self.directory = Directory(settings.issuer_url)
         self.metrics = Metrics()
         self._clock = clock
-        services = Services(settings, self.directory, Paths(self.directory), ledger, registry)
+        fetches = JwksClient(allow_internal=settings.internal_jwks_uri, ca_file=settings.jwks_uri_ca_file)
+        self.remote_keys = RemoteKeys(self.directory, fetches, clock, self.metrics.count_jwks_fetch)
+        services = Services(settings, self.directory, Paths(self.directory), ledger, registry, self.remote_keys)
         self._front = Front(services, self.metrics, clock=clock, write=write_audit)
         self._open_tls = ListenerTLS(asks_for_certificate=False)
         self._mtls_tls = ListenerTLS(
-            asks_for_certificate=True, registered=lambda: self.directory.registered_certificates
+            asks_for_certificate=True,
+            registered=lambda: self.directory.registered_certificates,
+            awaits_strangers=lambda: self.directory.awaits_strangers,
+            admits=self.directory.admits,
         )
         self._serving = False
         self.directory.on_tls_change(self._renew_tls)
@@ -120,6 +128,7 @@ class Issuer:
             clients=lambda: directory.clients,
             anchors=lambda: len(directory.anchors),
             spent_identifiers=lambda: directory.spent,
+            clients_without_keys=lambda: self.remote_keys.without_keys,
             signing_keys=lambda: len(published_keys(directory.signing_keys, self._clock())),
             certificate_not_after=lambda: (
                 directory.server_certificate.not_after.timestamp() if directory.server_certificate else 0.0
@@ -162,7 +171,11 @@ async def run_issuer(
         probes = probe_app(issuer.metrics, missing)
         await stack.enter_async_context(Listener(probes, settings.probe_address, settings.limits, None))
         async with asyncio.TaskGroup() as tasks:
-            watches = [*sources.start(tasks), tasks.create_task(sweep(api, sources.spent, clock), name="sweep")]
+            watches = [
+                *sources.start(tasks),
+                tasks.create_task(sweep(api, sources.spent, clock), name="sweep"),
+                tasks.create_task(issuer.remote_keys.run(), name="remote keys"),
+            ]
             if await _until_complete(sources, issuer.directory, stop):
                 await _serve(issuer, stop, on_ready)
             for watch in watches:

@@ -16,6 +16,7 @@ from mintls.issuer.paths import Paths
 from mintls.issuer.proxies import Proxies
 from mintls.issuer.rates import Limiter
 from mintls.issuer.registry import Registry
+from mintls.issuer.remotekeys import RemoteKeys
 from mintls.issuer.replays import Replays
 from mintls.issuer.settings import Settings
 from mintls.issuer.tokens import Tokens
@@ -39,6 +40,7 @@ class Services:
         paths: How certificates lead to authorities.
         ledger: Where it is written down for all replicas that an identifier is spent.
         registry: Where clients are registered.
+        remote_keys: Keys of clients that keep them at a URL.
         identifier: Makes ``jti``.
     """
 
@@ -47,6 +49,7 @@ class Services:
     paths: Paths
     ledger: Ledger
     registry: Registry
+    remote_keys: RemoteKeys
     identifier: Callable[[], str] = random_identifier
 
     @cached_property

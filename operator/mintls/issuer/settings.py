@@ -95,6 +95,8 @@ class Settings:
         proxies: Who may hand certificates of others on.
         dpop_nonce: Whether DPoP proofs at the token endpoint have to have a nonce of the issuer.
         registrations: By what Secrets clients may be registered; empty for none.
+        internal_jwks_uri: Whether a client's ``jwksURI`` may lead to an internal address.
+        jwks_uri_ca_file: CAs for the servers of those beside the system's, a PEM file; "" for none.
 
     Raises:
         InvalidSettings: A URL is not one that RFC 8414 section 2 allows, or a proxy or a Secret is named twice.
@@ -115,6 +117,8 @@ class Settings:
     proxies: tuple[TrustedProxy, ...] = ()
     dpop_nonce: bool = False
     registrations: tuple[RegistrationSecret, ...] = ()
+    internal_jwks_uri: bool = False
+    jwks_uri_ca_file: str = ""
 
     def __post_init__(self) -> None:
         for name, url in (("issuer_url", self.issuer_url), ("mtls_url", self.mtls_url)):

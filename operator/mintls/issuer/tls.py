@@ -21,8 +21,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mintls.issuer.directory import ServerCertificate
+from mintls.issuer.handshake import CERTIFICATE, HANDSHAKE, leaf_of
 
 logger = logging.getLogger(__name__)
+
+type Admits = Callable[[x509.Certificate], bool]
+"""Whether a certificate that is not known yet may pass the handshake: a client may be about to have it known."""
 
 type Registered = Callable[[], frozenset[x509.Certificate]]
 """The self-signed certificates that clients have registered; the same object as long as nothing changed."""
@@ -44,9 +48,19 @@ class ListenerTLS:
         base: The context to listen with.
     """
 
-    def __init__(self, *, asks_for_certificate: bool, registered: Registered = frozenset) -> None:
+    def __init__(
+        self,
+        *,
+        asks_for_certificate: bool,
+        registered: Registered = frozenset,
+        awaits_strangers: Callable[[], bool] = bool,
+        admits: Admits = lambda _certificate: False,
+    ) -> None:
         self._asks = asks_for_certificate
         self._registered = registered
+        self._awaits_strangers = awaits_strangers
+        self._admits = admits
+        self._strangers = 0
         self._serving: tuple[ServerCertificate, tuple[x509.Certificate, ...]] | None = None
         self._current: ssl.SSLContext | None = None
         self._seen: frozenset[x509.Certificate] = frozenset()
@@ -67,7 +81,7 @@ class ListenerTLS:
         serving = (certificate, tuple(authorities))
         wanted = self._registered() if self._asks else frozenset()
         self._current = self._context(*serving, wanted)
-        self._serving, self._seen, self._loaded = serving, wanted, wanted
+        self._serving, self._seen, self._loaded, self._strangers = serving, wanted, wanted, 0
 
     def _context(
         self,
@@ -90,11 +104,17 @@ class ListenerTLS:
         while there are many. That it is registered no longer is checked on each request, whatever the handshake says.
         """
         wanted = self._registered()
-        if wanted is self._seen or self._serving is None:
+        if self._serving is None:
+            return context
+        if self._strangers >= max(_FEW, len(self._loaded)):
+            self._seen = self._loaded = wanted
+            self._strangers = 0
+            return self._context(*self._serving, wanted)
+        if wanted is self._seen:
             return context
         stale = len(self._loaded - wanted)
         if stale and (len(self._loaded) <= _FEW or stale * 4 >= len(self._loaded)):
-            context, self._loaded = self._context(*self._serving, wanted), wanted
+            context, self._loaded, self._strangers = self._context(*self._serving, wanted), wanted, 0
         else:
             _trust_each(context, wanted - self._loaded)
             self._loaded |= wanted
@@ -106,8 +126,33 @@ class ListenerTLS:
             return ssl.AlertDescription.ALERT_DESCRIPTION_INTERNAL_ERROR
         if self._asks:
             self._current = self._catch_up(self._current)
+            _listen(self._current, self._meet if self._awaits_strangers() else None)
         connection.context = self._current
         return None
+
+    def _meet(  # noqa: PLR0917 - as ssl calls it
+        self, connection: ssl.SSLObject, direction: str, version: int, content: int, kind: int, message: bytes
+    ) -> None:
+        """Trust a certificate that is not known yet, just before OpenSSL judges it, as if it were registered.
+
+        It vouches for nothing but itself, as each registered one. They are forgotten when they are as many as those.
+        """
+        if content != HANDSHAKE or kind != CERTIFICATE or direction != "read":
+            return
+        try:
+            leaf = leaf_of(message, tls13=version == ssl.TLSVersion.TLSv1_3)
+            if leaf is None or leaf in self._loaded or not self._admits(leaf):
+                return
+            connection.context.load_verify_locations(cadata=leaf.public_bytes(Encoding.DER))
+            self._strangers += 1
+        except (ValueError, ssl.SSLError) as error:
+            logger.info("a certificate in a handshake is let go: %s", type(error).__name__)
+
+
+def _listen(context: ssl.SSLContext, callback: Callable[..., None] | None) -> None:
+    """Have the messages of handshakes shown, or not any more. Where Python cannot, strangers end in the handshake."""
+    if context._msg_callback != callback:  # type: ignore[attr-defined] # noqa: SLF001 - nothing public shows it
+        context._msg_callback = callback  # type: ignore[attr-defined] # noqa: SLF001
 
 
 def _rules(*, asks_for_certificate: bool) -> ssl.SSLContext:

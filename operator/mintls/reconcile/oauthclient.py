@@ -22,6 +22,9 @@ QUIET = 5
 
 _FIRST_WAIT = timedelta(milliseconds=50)
 _LONGEST_WAIT = timedelta(seconds=15)
+_KNOWN = Finding(
+    "Registered", status=True, reason=Reason.REGISTERED, message="every ready issuer replica knows the client"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +80,14 @@ class Answer:
         uid: uid of the OAuthClient that it knows; "" if it knows none.
         generation: Generation of it; 0 if it knows none.
         problem: Why it gave no answer; "" if it did.
+        jwks_problem: Why it has not got the keys at the client's ``jwksURI``; "" if it has, or there is none.
     """
 
     replica: str
     uid: str = ""
     generation: int = 0
     problem: str = ""
+    jwks_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ def decide(seen: Observed) -> Decision:
     if blocked:
         return blocked
     status = seen.client.status
-    registered = conds.holds(status.conditions, "Registered")
+    registered = conds.holds(status.conditions, "Registered") and conds.holds(status.conditions, "Ready")
     current = status.observed_generation == seen.client.metadata.generation
     return Keep() if registered and current else Ask()
 
@@ -173,17 +178,29 @@ def _conclude_blocked(seen: Observed, blocked: Blocked) -> Conclusion:
 
 
 def _conclude_asked(seen: Observed, answers: tuple[Answer, ...], attempt: int) -> Conclusion:
-    violation = _not_registered(seen, answers)
+    unknown = _not_registered(seen, answers)
+    # Known is known: that a client cannot prove itself yet is said by Ready alone.
+    violation = unknown or _keys_not_fetched(answers)
     if violation is None:
         return Conclusion(_status(seen, _registered(seen)))
     look_again = seen.now + min(_FIRST_WAIT * 2 ** min(attempt, 16), _LONGEST_WAIT)
     if attempt < QUIET:
         return Conclusion(seen.client.status, look_again)
-    findings = (
-        *conds.waiting(violation.reason, violation.message),
-        Finding("Registered", status=False, reason=violation.reason, message=violation.message),
-    )
+    known = Finding("Registered", status=False, reason=violation.reason, message=violation.message)
+    findings = (*conds.waiting(violation.reason, violation.message), known if unknown else _KNOWN)
     return Conclusion(_status(seen, findings), look_again, _warn_once(seen, violation))
+
+
+def _keys_not_fetched(answers: tuple[Answer, ...]) -> Violation | None:
+    without = [answer for answer in answers if answer.jwks_problem]
+    if not without:
+        return None
+    first = without[0]
+    return Violation(
+        Reason.KEYS_NOT_FETCHED,
+        f"{len(without)} of {len(answers)} issuer replicas have not got the keys at spec.jwksURI; "
+        f"{first.replica}: {first.jwks_problem}",
+    )
 
 
 def _not_registered(seen: Observed, answers: tuple[Answer, ...]) -> Violation | None:
@@ -206,13 +223,10 @@ def _not_registered(seen: Observed, answers: tuple[Answer, ...]) -> Violation | 
 
 
 def _registered(seen: Observed) -> tuple[Finding, ...]:
-    registered = "every ready issuer replica knows the client"
-    ready = "every request is refused while spec.suspended is true" if seen.client.spec.suspended else registered
+    suspended = "every request is refused while spec.suspended is true"
+    ready = suspended if seen.client.spec.suspended else _KNOWN.message
     reason = Reason.SUSPENDED if seen.client.spec.suspended else Reason.REGISTERED
-    return (
-        *conds.ready(reason, ready),
-        Finding("Registered", status=True, reason=Reason.REGISTERED, message=registered),
-    )
+    return (*conds.ready(reason, ready), _KNOWN)
 
 
 def _status(seen: Observed, findings: tuple[Finding, ...]) -> OAuthClientStatus:

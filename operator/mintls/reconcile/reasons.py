@@ -25,6 +25,8 @@ class Reason(StrEnum):
     """Pods should be restarted and were not: the operator may not do it, or an eviction is refused."""
     WAITING_FOR_ISSUER = "WaitingForIssuer"
     """A ready issuer replica does not know the client, or knows an earlier generation of it."""
+    KEYS_NOT_FETCHED = "KeysNotFetched"
+    """A ready issuer replica has not got the keys at the client's jwksURI, so nobody is let in there."""
     NO_ISSUER_READY = "NoIssuerReady"
     """No replica of the token issuer is ready, so nobody can be asked."""
 

@@ -9,6 +9,7 @@ from mintls.api.v1alpha1.oauthclient import JWK, OAuthClient, TLSClientAuth
 from mintls.core.durations import DurationError, parse_duration
 from mintls.core.oauth.client_assertion import PRIVATE_KEY_JWT, AssertionKey, KeyNotUsable, keys_of_jwks
 from mintls.core.oauth.extra_claims import ClaimNotAllowed, check_claims
+from mintls.core.oauth.jwks_uri import UriNotUsable, check_uri
 from mintls.core.oauth.registration import Registration, default_client_id, spiffe_id
 from mintls.core.oauth.self_signed import (
     SELF_SIGNED,
@@ -46,6 +47,9 @@ def admit(client: OAuthClient, installation: Installation) -> Registration:
     except DurationError as invalid:
         violation = Violation(Reason.INVALID_SPEC, f"spec.accessToken.lifetime cannot be read: {invalid}")
         raise RegistrationRefused(violation) from invalid
+    except UriNotUsable as invalid:
+        violation = Violation(Reason.INVALID_SPEC, f"spec.jwksURI {invalid}")
+        raise RegistrationRefused(violation) from invalid
     except (CertificateNotUsable, KeyNotUsable, ClaimNotAllowed) as invalid:
         raise RegistrationRefused(Violation(Reason.INVALID_SPEC, str(invalid))) from invalid
     problem = foreign_identity(registration, installation)
@@ -62,6 +66,7 @@ def registration_of(client: OAuthClient, trust_domain: str) -> Registration:
             written before the rule existed can still have one).
         CertificateNotUsable: A certificate in the spec can never authenticate the client.
         KeyNotUsable: A key in the spec can never verify an assertion.
+        UriNotUsable: ``spec.jwksURI`` is no URL that keys are fetched from.
         ClaimNotAllowed: ``spec.accessToken.claims`` has a claim that the issuer alone may make.
     """
     meta, spec = client.metadata, client.spec
@@ -89,6 +94,7 @@ def registration_of(client: OAuthClient, trust_domain: str) -> Registration:
         ends_with_certificate=spec.access_token.ends_with_certificate,
         keys=keys_of(client),
         dpop_bound=spec.dpop_bound_access_tokens,
+        jwks_uri=jwks_uri_of(client),
     )
 
 
@@ -103,35 +109,49 @@ def extra_claims_of(client: OAuthClient) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(claims.items()))
 
 
+def jwks_uri_of(client: OAuthClient) -> str:
+    """Where the client's keys or certificates are; "" if they are in the spec, or a name is what counts.
+
+    Raises:
+        UriNotUsable: It is no URL that they are fetched from.
+    """
+    by_key = client.spec.token_endpoint_auth_method in {SELF_SIGNED, PRIVATE_KEY_JWT}
+    return check_uri(client.spec.jwks_uri) if client.spec.jwks_uri and by_key else ""
+
+
 def certificates_of(client: OAuthClient) -> tuple[x509.Certificate, ...]:
-    """The certificates that the client registers (RFC 8705 section 2.2); none if it authenticates by a name.
+    """The certificates that the client registers (RFC 8705 section 2.2); none if a name counts, or they are at a URL.
 
     Raises:
         CertificateNotUsable: One can never authenticate the client, or there is none.
     """
     spec = client.spec
-    if spec.token_endpoint_auth_method != SELF_SIGNED:
+    if spec.token_endpoint_auth_method != SELF_SIGNED or spec.jwks_uri:
         return ()
     stated = certificates_of_pem(spec.certificates, "spec.certificates")
     keys = spec.jwks.keys if spec.jwks else ()
     stated += certificates_of_jwks(map(_jwk, keys), "spec.jwks.keys")
     if not stated:
-        raise CertificateNotUsable(f"spec.certificates and spec.jwks are empty: {SELF_SIGNED} needs one of them")
+        raise CertificateNotUsable(
+            f"spec.certificates and spec.jwks are empty: {SELF_SIGNED} needs one of them, or spec.jwksURI"
+        )
     return tuple(found.certificate for found in stated)
 
 
 def keys_of(client: OAuthClient) -> tuple[AssertionKey, ...]:
-    """The keys that verify the client's assertions (RFC 7523); none if it authenticates by a certificate.
+    """The keys that verify the client's assertions (RFC 7523); none if a certificate counts, or they are at a URL.
 
     Raises:
         KeyNotUsable: One can never verify an assertion, or there is none.
     """
     spec = client.spec
-    if spec.token_endpoint_auth_method != PRIVATE_KEY_JWT:
+    if spec.token_endpoint_auth_method != PRIVATE_KEY_JWT or spec.jwks_uri:
         return ()
     stated = keys_of_jwks(map(_jwk, spec.jwks.keys if spec.jwks else ()), "spec.jwks.keys")
     if not stated:
-        raise KeyNotUsable(f"spec.jwks is empty: {PRIVATE_KEY_JWT} needs the client's public keys")
+        raise KeyNotUsable(
+            f"spec.jwks is empty: {PRIVATE_KEY_JWT} needs the client's public keys, there or at spec.jwksURI"
+        )
     return stated
 
 

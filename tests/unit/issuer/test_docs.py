@@ -50,7 +50,12 @@ def test_every_metric_is_in_the_table() -> None:
     metrics = Metrics()
     metrics.count("token", "ok", 0.0)
     metrics.watch_directory(
-        clients=float, anchors=float, signing_keys=float, spent_identifiers=float, certificate_not_after=float
+        clients=float,
+        anchors=float,
+        signing_keys=float,
+        spent_identifiers=float,
+        clients_without_keys=float,
+        certificate_not_after=float,
     )
     metrics.watch_sources([SourceView("x", bool, float)])
     names = set(re.findall(r"^# HELP (\w+)", metrics.render().decode(), re.MULTILINE))

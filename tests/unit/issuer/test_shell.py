@@ -63,7 +63,7 @@ class TestErrors:
         return [value for value in vars(oauth_errors).values() if _is_wire_error(value)]
 
     def test_every_error_has_a_status_and_a_body(self) -> None:
-        assert len(self.every()) == 15
+        assert len(self.every()) == 16
         for error in self.every():
             answer = answer_error(error(Reason.REPEATED_PARAMETER, "s3cret detail"), REALM, None)
             assert answer.status in {400, 401, 403, 503}

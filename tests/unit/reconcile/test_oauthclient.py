@@ -229,6 +229,23 @@ class TestRegistered:
         assert words in ready.message
         assert not holds(conclusion.status.conditions, "Registered")
 
+    def test_is_true_while_a_replica_has_not_got_the_keys_elsewhere_and_ready_is_not(self) -> None:
+        without = replace(KNOWN, replica="r2", jwks_problem="the server answered HTTP 404")
+        conclusion = concluded(seen(), [KNOWN, without], attempt=QUIET)
+        conditions = conclusion.status.conditions
+        ready = find(conditions, "Ready")
+        assert ready is not None
+        assert (ready.status, ready.reason) == ("False", Reason.KEYS_NOT_FETCHED)
+        assert ready.message == (
+            "1 of 2 issuer replicas have not got the keys at spec.jwksURI; r2: the server answered HTTP 404"
+        )
+        assert (holds(conditions, "Registered"), holds(conditions, "Stalled")) == (True, False)
+        assert conclusion.announcement is not None
+        assert conclusion.look_again is not None
+        waiting = with_status(client(), conclusion.status)
+        assert isinstance(decide(seen(waiting)), Ask), "it is asked until it is Ready"
+        assert holds(concluded(seen(waiting), [KNOWN, KNOWN]).status.conditions, "Ready")
+
     def test_is_never_said_when_there_is_no_replica(self) -> None:
         conclusion = concluded(seen(), [], attempt=QUIET)
         ready = find(conclusion.status.conditions, "Ready")

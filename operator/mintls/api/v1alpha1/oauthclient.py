@@ -25,6 +25,7 @@ from mintls.api.v1alpha1.rules import (
     CLIENT_ID,
     DISTINGUISHED_NAME,
     EXTRA_CLAIMS,
+    JWKS_URI,
     LIST_ATOMIC,
     LIST_MAP_BY_NAME,
     LIST_SET,
@@ -230,8 +231,8 @@ class OAuthClientSpec(KubeStruct, frozen=True, kw_only=True):
         Meta(
             description="How the client proves who it is (`token_endpoint_auth_method`). "
             "`tls_client_auth`: a certificate of one of `authorities` that carries the name in `tlsClientAuth`. "
-            "`self_signed_tls_client_auth`: one of the very certificates in `certificates` or `jwks`. "
-            "`private_key_jwt`: an assertion that one of the keys in `jwks` signed (RFC 7523)."
+            "`self_signed_tls_client_auth`: one of the very certificates in `certificates`, in `jwks` or at `jwksURI`. "
+            "`private_key_jwt`: an assertion that one of the keys in `jwks` or at `jwksURI` signed (RFC 7523)."
         ),
     ] = "tls_client_auth"
     tls_client_auth: Annotated[
@@ -280,6 +281,19 @@ class OAuthClientSpec(KubeStruct, frozen=True, kw_only=True):
             "`self_signed_tls_client_auth` the same as `certificates`: each key has its certificate as `x5c`."
         ),
     ] = None
+    jwks_uri: (
+        Annotated[
+            str,
+            Meta(
+                description="Where the client publishes what could stand in `jwks` (`jwks_uri` of RFC 7591), so that "
+                "it rotates its keys without touching this object. The issuer fetches it over https, without following "
+                "redirects, and from no internal address unless it is allowed to.",
+                max_length=512,
+                extra_json_schema=cel(JWKS_URI),
+            ),
+        ]
+        | None
+    ) = msgspec.field(name="jwksURI", default=None)
     grant_types: Annotated[
         tuple[Literal["client_credentials"], ...],
         Meta(
@@ -350,7 +364,8 @@ class OAuthClientStatus(KubeStruct, frozen=True, kw_only=True):
     certificates: Annotated[
         tuple[RegisteredCertificate, ...],
         Meta(
-            description="The self-signed certificates that authenticate the client; empty if a name does.",
+            description="The self-signed certificates in the spec that authenticate the client; empty if a name does, "
+            "or those at `jwksURI`.",
             extra_json_schema=LIST_ATOMIC,
         ),
     ] = ()
@@ -364,9 +379,9 @@ _PRIVATE_KEY_JWT = "has(self.tokenEndpointAuthMethod) && self.tokenEndpointAuthM
 _HAS_CERTIFICATES = "(has(self.certificates) && self.certificates.size() > 0)"
 _SPEC_RULES = cel(
     Rule(
-        f"!({_SELF_SIGNED}) || {_HAS_CERTIFICATES} != has(self.jwks)",
-        "self_signed_tls_client_auth needs the client's certificates: set exactly one of certificates and jwks "
-        "(RFC 8705 section 2.2.2)",
+        f"!({_SELF_SIGNED}) || [{_HAS_CERTIFICATES}, has(self.jwks), has(self.jwksURI)].filter(x, x).size() == 1",
+        "self_signed_tls_client_auth needs the client's certificates: set exactly one of certificates, jwks and "
+        "jwksURI (RFC 8705 section 2.2.2)",
         field="tokenEndpointAuthMethod",
     ),
     Rule(
@@ -376,9 +391,9 @@ _SPEC_RULES = cel(
         field="tokenEndpointAuthMethod",
     ),
     Rule(
-        f"({_SELF_SIGNED}) || ({_PRIVATE_KEY_JWT}) == has(self.jwks)",
-        "jwks is for private_key_jwt, which needs it, and for self_signed_tls_client_auth: set one of these methods, "
-        "or leave it out",
+        f"({_SELF_SIGNED}) || [has(self.jwks), has(self.jwksURI)].filter(x, x).size() == ({_PRIVATE_KEY_JWT} ? 1 : 0)",
+        "jwks and jwksURI are for private_key_jwt, which needs exactly one of them, and for "
+        "self_signed_tls_client_auth: set one of these methods, or leave them out",
         field="tokenEndpointAuthMethod",
     ),
     Rule(

@@ -223,6 +223,11 @@ AUDIENCE = Rule(
     "must be an absolute URI without a fragment (RFC 8707 section 2), such as https://orders.shop.svc",
 )
 
+JWKS_URI = Rule(
+    matches(rf"https://(\[[0-9A-Fa-f:.]+\]|{_HOST})(:[0-9]{{1,5}})?{_AFTER_HOST}{_QUERY}"),
+    "must be an https URL without user and fragment, such as https://billing.example/jwks.json",
+)
+
 # RFC 6749 section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ).
 SCOPE_TOKEN = Rule(
     matches(r"[\x21\x23-\x5B\x5D-\x7E]+"),

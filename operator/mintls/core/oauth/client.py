@@ -1,9 +1,9 @@
 """A registered client with everything made ready that its requests need again and again."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from cryptography import x509
-
+from mintls.core.oauth.client_keys import ClientKeys
 from mintls.core.oauth.registration import Registration
 from mintls.core.pki.names import InvalidName, NormalizedName, normalize
 
@@ -15,7 +15,7 @@ class Client:
     Attributes:
         registration: The registration in effect.
         name: The name that its certificate has to carry, ready to compare; ``None`` if no certificate can carry it.
-        certificates: The certificates that it registered; empty unless they are how it authenticates.
+        keys: The keys and certificates that prove it; ``None`` while those at its URL have never been fetched.
         scopes: Scopes that it may ask for.
         default_scope: ``scope`` of a token when none is asked for, "" for none.
         audiences: Resources that its tokens may be for.
@@ -25,26 +25,31 @@ class Client:
 
     registration: Registration
     name: NormalizedName | None
-    certificates: frozenset[x509.Certificate]
+    keys: ClientKeys | None
     scopes: frozenset[str]
     default_scope: str
     audiences: frozenset[str]
     default_audience: str | tuple[str, ...]
     lifetime: int
 
+    def keys_at(self, now: datetime) -> ClientKeys | None:
+        """The keys and certificates that prove it now; ``None`` if they are elsewhere and nobody knows them."""
+        return self.keys if self.keys is not None and self.keys.usable(now) else None
 
-def prepare(registration: Registration, issuer: str) -> Client:
+
+def prepare(registration: Registration, issuer: str, fetched: ClientKeys | None = None) -> Client:
     """Make a registration ready.
 
     Args:
         registration: The registration in effect.
         issuer: The issuer's identifier: what tokens of a client without audiences are for.
+        fetched: What was at its ``jwks_uri``; ``None`` before it came, and for all that have none.
     """
     audiences = registration.audiences or (issuer,)
     return Client(
         registration=registration,
         name=_comparable(registration),
-        certificates=frozenset(registration.certificates),
+        keys=fetched if registration.jwks_uri else _stated(registration),
         scopes=frozenset(registration.scopes),
         default_scope=" ".join(registration.default_scopes),
         audiences=frozenset(audiences),
@@ -56,6 +61,10 @@ def prepare(registration: Registration, issuer: str) -> Client:
 def audience_claim(audiences: tuple[str, ...]) -> str | tuple[str, ...]:
     """``aud``: a string for one audience, else an array (RFC 7519 section 4.1.3)."""
     return audiences[0] if len(audiences) == 1 else audiences
+
+
+def _stated(registration: Registration) -> ClientKeys:
+    return ClientKeys(frozenset(registration.certificates), registration.keys)
 
 
 def _comparable(registration: Registration) -> NormalizedName | None:

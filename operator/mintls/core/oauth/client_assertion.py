@@ -15,7 +15,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.api_jws import PyJWS
 
-from mintls.core.oauth.errors import InvalidClient, InvalidRequest, Reason
+from mintls.core.oauth.errors import InvalidClient, InvalidRequest, Reason, UnknownKey
 from mintls.core.oauth.form import Form
 from mintls.core.oauth.self_signed import Jwk
 from mintls.core.oauth.spent import Spent, Use
@@ -141,6 +141,7 @@ def verify_assertion(
 
     Raises:
         InvalidClient: It proves nothing; ``reason`` and ``detail`` say why.
+        UnknownKey: None of the keys signed it.
     """
     claims = _read(_verified(assertion, keys or (_NOBODYS,)))
     problem = (
@@ -174,7 +175,7 @@ def _verified(assertion: str, keys: Sequence[AssertionKey]) -> bytes:
         except (jwt.PyJWTError, UnicodeError, ValueError):
             continue
         return payload
-    raise InvalidClient(Reason.WRONG_ASSERTION, f"none of the {len(fitting)} keys for its alg and kid signed it")
+    raise UnknownKey(Reason.WRONG_ASSERTION, f"none of the {len(fitting)} keys for its alg and kid signed it")
 
 
 def _read(payload: bytes) -> _Claims:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from mintls.core.oauth.accounting import AccountOf, discredited
 from mintls.core.oauth.client import Client, prepare
 from mintls.core.oauth.client_assertion import PRIVATE_KEY_JWT, verify_assertion
-from mintls.core.oauth.errors import InvalidClient, Reason
+from mintls.core.oauth.errors import InvalidClient, Reason, TemporarilyUnavailable
 from mintls.core.oauth.registration import Registration
 from mintls.core.oauth.self_signed import SELF_SIGNED
 from mintls.core.oauth.spent import Spent
@@ -84,6 +84,7 @@ def authenticate(
 
     Raises:
         InvalidClient: It is not; ``reason`` says why.
+        TemporarilyUnavailable: Its certificates are elsewhere and nobody knows them.
     """
     if certificate is None:
         raise InvalidClient(Reason.NO_CERTIFICATE)
@@ -94,6 +95,8 @@ def authenticate(
         _suspended(candidate),
     )
     first = next((violation for violation in violations if violation), None)
+    if first and first.reason is Reason.NO_CLIENT_KEYS and not candidate.registration.suspended:
+        raise TemporarilyUnavailable(first.reason, first.detail)
     if first:
         raise InvalidClient(first.reason, first.detail)
     return candidate, certificate
@@ -116,9 +119,13 @@ def authenticate_by_assertion(
 
     Raises:
         InvalidClient: It is not; ``reason`` says why.
+        TemporarilyUnavailable: Its keys are elsewhere and nobody knows them.
     """
     candidate = client or _NOBODY
-    keys = candidate.registration.keys
+    known = candidate.keys_at(now)
+    if known is None and not candidate.registration.suspended:
+        raise TemporarilyUnavailable(Reason.NO_CLIENT_KEYS)
+    keys = known.keys if known else ()
     spent = verify_assertion(assertion, client_id=client_id, keys=keys, issuer=issuer, now=now)
     method = candidate.registration.token_endpoint_auth_method
     violations = (
@@ -155,7 +162,7 @@ def _not_proven(
             _wrong_name(client, certificate),
             _discredited(client, certificate, account_of),
         ),
-        SELF_SIGNED: (_unregistered(client, certificate), _outside_validity(certificate, now)),
+        SELF_SIGNED: (_unregistered(client, certificate, now), _outside_validity(certificate, now)),
     }
     method = client.registration.token_endpoint_auth_method
     return by_method.get(method, (_Violation(Reason.UNSUPPORTED_METHOD, method),))
@@ -206,11 +213,14 @@ def _outside_validity(validity: Path | CertificateFacts, now: datetime) -> _Viol
     return None
 
 
-def _unregistered(client: Client, certificate: CertificateFacts) -> _Violation | None:
+def _unregistered(client: Client, certificate: CertificateFacts, now: datetime) -> _Violation | None:
     """Whole certificate against whole certificate (RFC 8705 section 2.2): a new one of the same key is another one."""
-    if certificate.certificate in client.certificates:
+    keys = client.keys_at(now)
+    if keys is None:
+        return _Violation(Reason.NO_CLIENT_KEYS)
+    if certificate.certificate in keys.certificates:
         return None
-    registered = len(client.certificates)
+    registered = len(keys.certificates)
     return _Violation(Reason.UNREGISTERED_CERTIFICATE, f"none of the {registered} certificates of the client")
 
 

@@ -8,11 +8,15 @@ from mintls.core.oauth.registration import Registration
 from mintls.core.oauth.self_signed import jwks_of
 
 
-def client_information(client: Client) -> dict[str, Any]:
+def client_information(client: Client, jwks_problem: str = "") -> dict[str, Any]:
     """The client information response.
 
     Beside RFC 7591's members it has ``mintls_uid``, ``mintls_generation`` and ``mintls_suspended``: by them the
-    operator sees that this very generation of the object has arrived.
+    operator sees that this very generation of the object has arrived; and ``mintls_jwks_problem`` if there is one.
+
+    Args:
+        client: The client.
+        jwks_problem: Why its keys at ``jwks_uri`` are not to be had here, "" if they are.
     """
     registration = client.registration
     answer: dict[str, Any] = {
@@ -30,11 +34,15 @@ def client_information(client: Client) -> dict[str, Any]:
     }
     if registration.client_name:
         answer["client_name"] = registration.client_name
+    if jwks_problem:
+        answer["mintls_jwks_problem"] = jwks_problem
     return answer
 
 
 def _credential(registration: Registration) -> dict[str, Any]:
     """By what it authenticates (RFC 8705 sections 2.1.2 and 2.2.2, RFC 7591 section 2)."""
+    if registration.jwks_uri:  # RFC 7591 section 2: never beside jwks
+        return {"jwks_uri": registration.jwks_uri}
     if registration.keys:
         return {"jwks": {"keys": [key.jwk for key in registration.keys]}}
     if registration.subject is None:

@@ -5,6 +5,7 @@
     OAuthError
     ├── InvalidRequest          invalid_request          RFC 6749 section 5.2
     ├── InvalidClient           invalid_client           RFC 6749 section 5.2
+    │   └── UnknownKey          the same, by a key that is not known
     ├── UnauthorizedClient      unauthorized_client      RFC 6749 section 5.2
     ├── UnsupportedGrantType    unsupported_grant_type   RFC 6749 section 5.2
     ├── InvalidScope            invalid_scope            RFC 6749 section 5.2
@@ -86,6 +87,8 @@ class Reason(StrEnum):
     """The object that the certificate was issued for is gone, or is of another client."""
     REVOKED_CERTIFICATE = "revoked_certificate"
     """The certificates of the object that this one was issued for are revoked."""
+    NO_CLIENT_KEYS = "no_client_keys"
+    """The client keeps its keys at a URL, and they could not be fetched, or not for too long (RFC 7591 section 2)."""
     WRONG_ASSERTION = "wrong_assertion"
     """The client assertion does not prove that the client made it for this issuer just now (RFC 7523 section 3)."""
     REPLAYED_ASSERTION = "replayed_assertion"
@@ -218,6 +221,10 @@ class InvalidClient(OAuthError):
 
     code = "invalid_client"
     _description = "client authentication failed"
+
+
+class UnknownKey(InvalidClient):
+    """``invalid_client``: a key signed that is none of the client's, as far as they are known."""
 
 
 class UnauthorizedClient(OAuthError):

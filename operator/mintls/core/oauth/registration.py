@@ -38,6 +38,7 @@ class Registration:
         extra_claims: Names and values of claims that its access tokens carry beside the issuer's own.
         dpop_bound: Whether tokens are bound to the key of a DPoP proof, and to no certificate (RFC 9449 section 5.2).
         keys: The keys that verify its assertions; empty unless it authenticates by ``private_key_jwt``.
+        jwks_uri: Where its keys or certificates are instead (RFC 7591 section 2), "" if nowhere else.
         ends_with_certificate: Whether no access token outlives the certificate that it was issued over.
     """
 
@@ -64,11 +65,17 @@ class Registration:
     ends_with_certificate: bool = True
     keys: tuple[AssertionKey, ...] = ()
     dpop_bound: bool = False
+    jwks_uri: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
         """Namespace and name of the OAuthClient."""
         return (self.namespace, self.name)
+
+    @property
+    def jwks_source(self) -> tuple[str, str, str]:
+        """What the keys at ``jwks_uri`` were fetched for: other ones do not count for it."""
+        return (self.uid, self.jwks_uri, self.token_endpoint_auth_method)
 
 
 def default_client_id(namespace: str, name: str) -> str:

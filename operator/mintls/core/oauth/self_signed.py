@@ -5,7 +5,6 @@ anchors there, so it must be one that can vouch for nothing else: an end-entity 
 """
 
 import base64
-import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +68,17 @@ def certificates_of_jwks(keys: Iterable[Jwk], path: str) -> tuple[CertificateFac
     return _each_once(_usable(_from_jwk(key, f"{path}[{at}]"), f"{path}[{at}].x5c[0]") for at, key in enumerate(keys))
 
 
+def may_be_registered(certificate: x509.Certificate) -> bool:
+    """Whether a client could have registered it: a certificate that vouches for itself and for nothing else."""
+    if certificate.issuer != certificate.subject:  # nearly all others: they cost no signature
+        return False
+    try:
+        _usable(facts(certificate), "it")
+    except (InvalidCertificate, CertificateNotUsable):
+        return False
+    return True
+
+
 def jwks_of(certificates: Iterable[x509.Certificate]) -> dict[str, Any]:
     """``jwks`` of a registration: a key with ``x5c`` for each certificate (RFC 8705 section 2.2.2)."""
     return {"keys": [_jwk(certificate) for certificate in certificates]}
@@ -93,7 +103,7 @@ def _from_jwk(key: Jwk, path: str) -> CertificateFacts:
         raise CertificateNotUsable(f"{path} has no x5c: the certificate is what is compared (RFC 8705 section 2.2.2)")
     try:
         found = read_certificate(base64.b64decode(key.x5c[0], validate=True))
-    except (InvalidCertificate, binascii.Error) as error:
+    except ValueError as error:  # of base64, or InvalidCertificate
         raise CertificateNotUsable(f"{path}.x5c[0] is not base64 of a certificate in DER: {error}") from error
     if _public_key(key, path) != found.public_key:
         raise CertificateNotUsable(

@@ -27,4 +27,5 @@ def registration(services: Services, call: Call) -> Answer:
     if client is None:
         call.trail.reason = Reason.UNKNOWN_CLIENT
         return Answer(404, error_body("not_found", "no such client"))
-    return Answer(200, msgspec.json.encode(client_information(client)))
+    problem = services.remote_keys.problem(call.target)
+    return Answer(200, msgspec.json.encode(client_information(client, problem)))

@@ -1,9 +1,11 @@
 """Steps that several endpoints share."""
 
+from collections.abc import Callable
+
 from mintls.core.oauth.client import Client
 from mintls.core.oauth.client_assertion import presented_assertion
 from mintls.core.oauth.client_authentication import authenticate, authenticate_by_assertion
-from mintls.core.oauth.errors import InvalidClient, Reason, TemporarilyUnavailable
+from mintls.core.oauth.errors import InvalidClient, OAuthError, Reason, TemporarilyUnavailable, UnknownKey
 from mintls.core.oauth.form import Form, check_charset, media_type, parse_form
 from mintls.core.oauth.json_body import MEDIA_TYPE, parse_json
 from mintls.core.oauth.signing_keys import SigningKey, signing_key
@@ -50,7 +52,8 @@ async def authenticate_client(services: Services, call: Call, form: Form) -> tup
     Raises:
         InvalidRequest: It does not say who it is, or in two ways.
         InvalidClient: It is not the client that it says it is, or there is none.
-        TemporarilyUnavailable: Nobody can tell whether its assertion was used before, or it is too fast.
+        TemporarilyUnavailable: Nobody can tell whether its assertion was used before, or it is too fast, or its keys
+            are elsewhere and not to be had.
     """
     services.addresses.take(call.trail.remote, call.now)
     client_id = claimed_client_id(form)
@@ -65,17 +68,51 @@ async def authenticate_client(services: Services, call: Call, form: Form) -> tup
     assertion = presented_assertion(form)
     if assertion is None:
         path_to = services.paths.finder(peer, call.now)
-        proven = authenticate(client, certificate, path_to, services.directory.account, call.now)
+        proven = await _with_keys_of_now(
+            services,
+            client,
+            lambda known: authenticate(known, certificate, path_to, services.directory.account, call.now),
+        )
         services.clients.take(client_id, call.now)  # only now: else anybody could use the client's share up
         return proven
     issuer = services.settings.issuer_url
-    caller, spent = authenticate_by_assertion(client, assertion, client_id=client_id, issuer=issuer, now=call.now)
+    caller, spent = await _with_keys_of_now(
+        services,
+        client,
+        lambda known: authenticate_by_assertion(known, assertion, client_id=client_id, issuer=issuer, now=call.now),
+    )
     services.clients.take(client_id, call.now)  # before the Kubernetes API is written to
     if services.directory.is_spent(spent.name) or not await spend(services, spent):
         raise InvalidClient(Reason.REPLAYED_ASSERTION)
     # One that it does not bind its tokens to plays no part at all, not even for how long they live.
     bound = caller.registration.certificate_bound and not caller.registration.dpop_bound
     return caller, certificate if bound else None
+
+
+async def _with_keys_of_now[T](
+    services: Services, client: Client | None, authenticated: Callable[[Client | None], T]
+) -> T:
+    """Who the caller is, by the keys that are known, or else by those that are at the client's ``jwksURI`` now.
+
+    Raises:
+        InvalidClient: It is not the client.
+        TemporarilyUnavailable: Its keys are not to be had.
+    """
+    try:
+        return authenticated(client)
+    except (InvalidClient, TemporarilyUnavailable) as refusal:
+        if client is None or client.registration.suspended or not _of_unknown_keys(refusal):
+            raise
+        renewed = await services.remote_keys.renewed(client)
+        if renewed is None:
+            raise
+    return authenticated(renewed)
+
+
+def _of_unknown_keys(refusal: OAuthError) -> bool:
+    """Whether newer keys of the client could change it."""
+    unknown = {Reason.NO_CLIENT_KEYS, Reason.UNREGISTERED_CERTIFICATE}
+    return refusal.reason in unknown or isinstance(refusal, UnknownKey)
 
 
 def client_peer(services: Services, call: Call) -> Peer | None:

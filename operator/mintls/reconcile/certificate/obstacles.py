@@ -1,6 +1,7 @@
 """What keeps a ClientCertificate from having a certificate: an ordered chain of checks named after the obstacle."""
 
 from mintls.core.durations import DurationError, parse_duration, parse_renew_before, spell_duration
+from mintls.core.oauth.client_assertion import PRIVATE_KEY_JWT
 from mintls.core.oauth.registration import Registration
 from mintls.core.pki.errors import InvalidName, RequestBroken
 from mintls.core.pki.keys import describe
@@ -65,7 +66,8 @@ def _client_brings_certificates(seen: Observed) -> Blocked | None:
 
 
 def _brought(registration: Registration) -> str:
-    return "keys" if registration.keys else "self-signed certificates"
+    by_key = registration.token_endpoint_auth_method == PRIVATE_KEY_JWT
+    return "keys" if by_key else "self-signed certificates"
 
 
 def _spec_unreadable(seen: Observed) -> Blocked | None:

@@ -91,7 +91,7 @@ def test_every_invalid_request_says_what_to_do_or_is_another_error(reason: Reaso
         *("no_access_token", "wrong_token", "wrong_audience", "unbound_token", "no_possession", "missing_scope"),
         *("wrong_initial_token", "wrong_registration_token", "wrong_metadata", "taken"),
         *("grant_exhausted", "grant_gone", "kept_elsewhere", "no_registry"),
-        *("no_ledger", "too_many_requests", "wrong_assertion", "replayed_assertion"),
+        *("no_ledger", "too_many_requests", "wrong_assertion", "replayed_assertion", "no_client_keys"),
     }
     if reason in other:
         return
