@@ -26,6 +26,9 @@ HELM_MODULE_DIR = MODULE_DIR.with_name("helm")
 STEP_CA_MODULE_DIR = MODULE_DIR.with_name("step-ca")
 """The Go module that step-ca is built from, for the tests of external authorities."""
 
+CERT_MANAGER_MODULE_DIR = MODULE_DIR.with_name("cert-manager")
+"""The Go module that cert-manager's controllers are built from, for the tests of external authorities."""
+
 RUN_DIR = Path("/run/mintls")
 """Of all nodes on this machine; root's."""
 

@@ -10,6 +10,8 @@ from builders.helm import SYSTEM
 from clusterlib.cluster import Cluster
 
 ACCOUNTS = ("mintls-operator", "mintls-issuer")
+_OF_ROLE = {"mintls-operator-cert-manager": "mintls-operator"}
+"""Roles that are not called as their account is."""
 
 
 class Right(NamedTuple):
@@ -29,7 +31,7 @@ def granted(cluster: Cluster) -> set[Right]:
     for kind, namespace in (("clusterroles", None), ("roles", SYSTEM)):
         chosen = ("-n", SYSTEM, "get", kind, "--selector=app.kubernetes.io/part-of=mintls", "--output=json")
         found |= {
-            Right(role["metadata"]["name"], group, resource, verb, namespace)
+            Right(_OF_ROLE.get(role["metadata"]["name"], role["metadata"]["name"]), group, resource, verb, namespace)
             for role in json.loads(cluster.kubectl(*chosen))["items"]
             for rule in role["rules"]
             for group in rule["apiGroups"]

@@ -92,6 +92,16 @@ def test_the_rights_are_those_that_the_tests_of_the_operator_run_with(helm: Helm
             assert found == wanted
 
 
+def test_the_rights_to_ask_cert_manager_go_with_the_value(helm: Helm) -> None:
+    name = "mintls-operator-cert-manager"
+    assert not [one for one in helm.template() if one["metadata"]["name"] == name]
+    own = helm.template("--set", "operator.certManager.enabled=true")
+    assert named(own, "Role", name)["metadata"]["namespace"] == SYSTEM
+    elsewhere = helm.template("--set", "operator.certManager.enabled=true,operator.certManager.namespaces={pki,ca}")
+    roles = [one for one in elsewhere if one["kind"] == "Role" and one["metadata"]["name"] == name]
+    assert [one["metadata"]["namespace"] for one in roles] == ["pki", "ca"]
+
+
 def test_the_right_to_make_an_authority_goes_with_the_value(helm: Helm) -> None:
     without = helm.template("--set", "defaultAuthority.create=false")
     verbs = {

@@ -18,7 +18,9 @@ from builders.helm import CHART, SYSTEM, Helm
 from builders.pki import authority, ec_key
 from builders.servicerequests import pod_certificate_request, signing_request
 from builders.world import REPOSITORY, free_port
+from clusterlib.certmanager import cert_manager_kinds
 from clusterlib.cluster import Cluster
+from clusterlib.progress import Silent
 
 pytestmark = pytest.mark.cluster
 
@@ -28,10 +30,12 @@ QUICKSTART = REPOSITORY / "docs" / "examples" / "quickstart.yaml"
 @pytest.fixture(scope="module")
 def released(admin: Helm, bare: Cluster) -> Iterator[Cluster]:
     """The chart without pods: its programs run here, with its arguments and its service accounts."""
-    none = "--set=operator.replicas=0,issuer.replicas=0,crds.keep=false,operator.restartPods=true"
+    none = "--set=operator.replicas=0,issuer.replicas=0,crds.keep=false"
+    more = "--set=operator.restartPods=true,operator.certManager.enabled=true"
     registration = "--set=issuer.registration[0].secretName=registration,issuer.registration[0].namespace=partners"
     bare.kubectl("create", "namespace", "partners")
-    admin.run("install", "mintls", CHART, "--create-namespace", none, registration)
+    admin.run("install", "mintls", CHART, "--create-namespace", none, more, registration)
+    bare.kubectl("apply", "--server-side", "-f", str(cert_manager_kinds(Silent())))
     yield bare
     admin.run("uninstall", "mintls", "--wait")
     bare.kubectl("delete", "namespace", "partners")
@@ -137,6 +141,20 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
         kubectl("-n", "shop", "annotate", "clientcertificate/billing", "mintls.dev/renew-requested-at=now")
         until(lambda: old not in kubectl(*reader), "the pod is restarted")
 
+        # A certificate is asked of cert-manager, and denied; a ClusterIssuer that does not exist is looked for.
+        kubectl("apply", "-f", "-", stdin=json.dumps(ISSUER))
+        ready = ("issuer/corporate", "--subresource=status", "--type=merge", "--patch", condition_of("Ready"))
+        kubectl("-n", SYSTEM, "patch", *ready)
+        for kind in ("Issuer", "ClusterIssuer"):
+            kubectl("apply", "-f", "-", stdin=json.dumps(asking(kind)))
+        kubectl("apply", "-f", "-", stdin=json.dumps(ELSEWHERE))
+        requests = ("-n", SYSTEM, "get", "certificaterequests", "-o", "name")
+        until(lambda: kubectl(*requests), "the request is made")
+        denied = ("--subresource=status", "--type=merge", "--patch", condition_of("Denied"))
+        first = kubectl(*requests).split()[0]
+        kubectl("-n", SYSTEM, "patch", first, *denied)
+        until(lambda: first not in kubectl(*requests), "the request goes; the next one is another")
+
         # A damaged credential is renewed, a damaged intermediate replaced, a damaged trust bundle put right.
         damage = json.dumps({"stringData": {"tls.crt": "damaged"}})
         kubectl("-n", "shop", "patch", "secret/billing-mtls", "--patch", damage)
@@ -192,6 +210,18 @@ READER = {
         },
     },
 }
+ISSUER = {
+    "apiVersion": "cert-manager.io/v1",
+    "kind": "Issuer",
+    "metadata": {"name": "corporate", "namespace": SYSTEM},
+    "spec": {"selfSigned": {}},
+}
+ELSEWHERE = {
+    "apiVersion": "mintls.dev/v1alpha1",
+    "kind": "ClientCertificate",
+    "metadata": {"name": "elsewhere", "namespace": "shop"},
+    "spec": {"clientRef": {"name": "billing"}, "secretName": "elsewhere", "authorityRef": {"name": "by-issuer"}},
+}
 LONG_AGO = {
     "status": {
         "phase": "Running",
@@ -215,6 +245,18 @@ EXPIRED = {
     "metadata": {"name": "long-ago", "namespace": SYSTEM},
     "spec": {"use": "accessToken", "clientID": "shop:billing", "expires": "2026-01-01T00:00:00Z"},
 }
+
+
+def asking(kind: str) -> dict[str, object]:
+    """An authority that asks cert-manager."""
+    external = {"caBundle": OTHER_ROOT, "certManager": {"issuerRef": {"name": "corporate", "kind": kind}}}
+    metadata = {"name": f"by-{kind.lower()}"}
+    spec = {"external": external}
+    return {"apiVersion": "mintls.dev/v1alpha1", "kind": "CertificateAuthority", "metadata": metadata, "spec": spec}
+
+
+def condition_of(type_: str) -> str:
+    return json.dumps({"status": {"conditions": [{"type": type_, "status": "True", "reason": "test"}]}})
 
 
 def caller(cluster: Cluster, folder: Path, mtls: str) -> Callable[[str, str], str]:

@@ -9,6 +9,8 @@ from crds.trust_samples import CERTIFICATE
 PROVISIONER: dict[str, Any] = {"name": "mintls", "secretRef": {"name": "step-ca"}}
 STEP_CA: dict[str, Any] = {"url": "https://ca.example:9000", "provisioner": PROVISIONER}
 EXTERNAL: dict[str, Any] = {"caBundle": CERTIFICATE, "stepCA": STEP_CA}
+ISSUER: dict[str, Any] = {"name": "corporate"}
+ONE_WAY = "spec: Invalid value: external takes exactly one of stepCA and certManager: the way in which the CA is asked"
 
 
 def step_ca(title: str, *errors: str, **members: Any) -> Sample:
@@ -17,6 +19,10 @@ def step_ca(title: str, *errors: str, **members: Any) -> Sample:
 
 def provisioner(title: str, *errors: str, **members: Any) -> Sample:
     return step_ca(title, *errors, provisioner=PROVISIONER | members)
+
+
+def cert_manager(title: str, *errors: str, issuer: dict[str, Any] = ISSUER, **members: Any) -> Sample:
+    return authority(title, *errors, external={"caBundle": CERTIFICATE, "certManager": {"issuerRef": issuer} | members})
 
 
 def without(whole: dict[str, Any], name: str) -> dict[str, Any]:
@@ -73,10 +79,14 @@ EXTERNALS = (
         external=without(EXTERNAL, "caBundle"),
     ),
     authority(
-        "a CA elsewhere of no kind",
-        "spec.external.stepCA: Required value",
-        UNCHECKED,
+        "a CA elsewhere that is asked in no way",
+        ONE_WAY,
         external=without(EXTERNAL, "stepCA"),
+    ),
+    authority(
+        "a CA elsewhere that is asked in two ways",
+        ONE_WAY,
+        external=EXTERNAL | {"certManager": {"issuerRef": ISSUER}},
     ),
     *(
         authority(
@@ -125,5 +135,84 @@ EXTERNALS = (
         too_long("spec.external.stepCA.provisioner.secretRef.name", 253),
         UNCHECKED,
         secretRef={"name": "a" * 254},
+    ),
+    cert_manager("an Issuer of cert-manager"),
+    cert_manager(
+        "a ClusterIssuer of cert-manager, and a namespace",
+        issuer={**ISSUER, "kind": "ClusterIssuer"},
+        namespace="pki",
+    ),
+    cert_manager(
+        "an issuer of an add-on",
+        issuer={**ISSUER, "kind": "AWSPCAClusterIssuer", "group": "awspca.cert-manager.io"},
+    ),
+    cert_manager(
+        "another kind of cert-manager's own",
+        "spec.external.certManager.issuerRef: Invalid value: kind must be Issuer or ClusterIssuer where group is "
+        "cert-manager.io",
+        issuer={**ISSUER, "kind": "Certificate"},
+    ),
+    cert_manager(
+        "a kind that is none",
+        refused(
+            "spec.external.certManager.issuerRef.kind",
+            "issuers",
+            "must be a kind in CamelCase, such as Issuer or ClusterIssuer",
+        ),
+        issuer={**ISSUER, "kind": "issuers", "group": "example.com"},
+    ),
+    cert_manager(
+        "a group that is none",
+        refused(
+            "spec.external.certManager.issuerRef.group",
+            "cert_manager",
+            "must be an API group, such as cert-manager.io",
+        ),
+        issuer={**ISSUER, "group": "cert_manager"},
+    ),
+    cert_manager(
+        "an issuer whose name is none",
+        refused("spec.external.certManager.issuerRef.name", "Corporate", OBJECT_NAME),
+        issuer={"name": "Corporate"},
+    ),
+    cert_manager(
+        "an issuer without a name", "spec.external.certManager.issuerRef.name: Required value", UNCHECKED, issuer={}
+    ),
+    cert_manager(
+        "an issuer with a long name",
+        too_long("spec.external.certManager.issuerRef.name", 253),
+        UNCHECKED,
+        issuer={"name": "a" * 254},
+    ),
+    cert_manager(
+        "an issuer of a long kind",
+        too_long("spec.external.certManager.issuerRef.kind", 63),
+        UNCHECKED,
+        issuer={**ISSUER, "kind": "A" * 64},
+    ),
+    cert_manager(
+        "an issuer of a long group",
+        too_long("spec.external.certManager.issuerRef.group", 253),
+        UNCHECKED,
+        issuer={**ISSUER, "group": "a." * 127 + "a"},
+    ),
+    cert_manager(
+        "a namespace that is none",
+        refused(
+            "spec.external.certManager.namespace",
+            "a.b",
+            "must be the name of a namespace: lower-case letters, digits and - with a letter or digit at both ends, "
+            "such as mintls-system",
+        ),
+        namespace="a.b",
+    ),
+    cert_manager(
+        "a long namespace", too_long("spec.external.certManager.namespace", 63), UNCHECKED, namespace="a" * 64
+    ),
+    authority(
+        "cert-manager without an issuer",
+        "spec.external.certManager.issuerRef: Required value",
+        UNCHECKED,
+        external={"caBundle": CERTIFICATE, "certManager": {}},
     ),
 )

@@ -1,7 +1,7 @@
 """Changes to an object that exists."""
 
 from crds.certificate_samples import REQUEST
-from crds.external_samples import EXTERNAL, STEP_CA
+from crds.external_samples import EXTERNAL, ISSUER, STEP_CA
 from crds.sample import REQUIRED, Sample, refused
 
 CLIENT_ID_STAYS = (
@@ -45,6 +45,12 @@ UPDATES = (
         "a CA elsewhere that moved",
         "CertificateAuthority",
         {"external": EXTERNAL | {"stepCA": STEP_CA | {"url": "https://ca2.example"}}},
+        before={"external": EXTERNAL},
+    ),
+    Sample(
+        "a CA elsewhere that is asked in another way",
+        "CertificateAuthority",
+        {"external": {"caBundle": EXTERNAL["caBundle"], "certManager": {"issuerRef": ISSUER}}},
         before={"external": EXTERNAL},
     ),
     Sample(

@@ -10,6 +10,7 @@ from mintls.controllers.certificates import CertificateController, CertificateIn
 from mintls.controllers.clients import ClientController
 from mintls.controllers.clustertrustbundle import ClusterTrustBundleController
 from mintls.controllers.externalauthorities import ExternalAuthorities
+from mintls.controllers.externalways import Ways
 from mintls.controllers.issuers import Endpoints, EndpointSlices, IssuerReplicas, StaticEndpoints
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key, Kind
@@ -207,12 +208,12 @@ class Assembly:
         return EndpointSlices(lambda: slices.store, self._settings.issuer_port_name)
 
     def _external_authorities(self) -> ExternalAuthorities:
+        namespace = self._settings.installation.operator_namespace
         return ExternalAuthorities(
-            api=self._api,
+            make_way=Ways(self._api, self._writer, namespace, self._clock).make,
             reporter=Reporter(self.authorities, self._writer, self._recorder, self._clock),
             keyring=self._keyring,
             issuer_authority=self._settings.authority,
-            namespace=self._settings.installation.operator_namespace,
             clock=self._clock,
             on_change=self.triggers.authority_keys_changed,
         )

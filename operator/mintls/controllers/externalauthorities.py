@@ -1,38 +1,52 @@
-"""CertificateAuthorities whose CA runs elsewhere: read its credential, see whether it answers, say how it is."""
+"""CertificateAuthorities whose CA runs elsewhere: see whether it can be asked, and say how it is."""
 
-import asyncio
-import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from cryptography import x509
 
 from mintls.api.v1alpha1 import CertificateAuthority
+from mintls.api.v1alpha1.external import External
 from mintls.controllers.certificatesource import SourceError, SourceUnavailable
-from mintls.controllers.externalsource import ExternalSource
+from mintls.controllers.externalsource import ExternalSource, Requester
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.reporting import Reporter
 from mintls.controllers.scheduler import Clock
-from mintls.controllers.secretviews import contents_of
-from mintls.controllers.stepca import StepCA
-from mintls.core.pki.provisioner import Provisioner
-from mintls.kube.client import ApiClient
-from mintls.kube.errors import NotFound
-from mintls.kube.paths import SECRETS
-from mintls.reconcile.credential import Contents, Violation
+from mintls.reconcile.credential import Violation
 from mintls.reconcile.externalauthority import (
     Decision,
-    Listed,
     Observed,
     Unusable,
     Use,
     conclude,
     first_problem,
     is_blip,
-    provisioner_of,
     roots_of,
 )
+
+
+class Way(Requester, Protocol):
+    """The way in which the CA of one authority is asked."""
+
+    async def prepare(self) -> str:
+        """Make sure that it can be asked, without having anything signed.
+
+        Returns:
+            How it is asked, for people.
+
+        Raises:
+            SourceError: It cannot; ``SourceUnavailable`` if that may pass by itself.
+            ApiError: The Kubernetes API did not say.
+        """
+
+    async def close(self) -> None:
+        """Close the connections."""
+
+
+type MakeWay = Callable[[CertificateAuthority, tuple[x509.Certificate, ...]], Way]
+"""Makes the way that an authority names; the certificates are its roots."""
 
 
 @dataclass(slots=True)
@@ -40,20 +54,16 @@ class _Known:
     """What is kept of an authority from look to look.
 
     Attributes:
-        url: Where its CA is.
-        roots: By which its server is trusted.
-        client: Asks it.
+        external: What it says of its CA.
+        roots: By which that is trusted.
+        way: Asks it.
         failures: How often in a row it could not be asked.
-        opened_from: What the provisioner's key was had from: decrypting it again each minute would be a waste.
-        provisioner: What came of that.
     """
 
-    url: str
+    external: External | None
     roots: tuple[x509.Certificate, ...]
-    client: StepCA
+    way: Way
     failures: int = 0
-    opened_from: tuple[Listed | None, Contents | None, str] | None = field(default=None, repr=False)
-    provisioner: Provisioner | Violation | None = field(default=None, repr=False)
 
 
 class ExternalAuthorities:
@@ -62,20 +72,18 @@ class ExternalAuthorities:
     def __init__(
         self,
         *,
-        api: ApiClient,
+        make_way: MakeWay,
         reporter: Reporter[CertificateAuthority],
         keyring: Keyring,
         issuer_authority: str,
-        namespace: str,
         clock: Clock,
         on_change: Callable[[str], None],
     ) -> None:
         """Prepare; ``issuer_authority`` signs the issuer's own certificate, the others are as elsewhere."""
-        self._api = api
+        self._make_way = make_way
         self._reporter = reporter
         self._keyring = keyring
         self._issuer_authority = issuer_authority
-        self._namespace = namespace
         self._clock = clock
         self._on_change = on_change
         self._known: dict[str, _Known] = {}
@@ -87,15 +95,15 @@ class ExternalAuthorities:
             When to look again.
 
         Raises:
-            ApiError: The Secret could not be read, or the status not written.
+            ApiError: The Kubernetes API was asked for something, and did not say, or the status was not written.
         """
         name = authority.metadata.name
         roots = roots_of(authority, self._clock())
         if isinstance(roots, Violation):
             await self.forget(name)
-            return await self._settle(self._observed(authority, None), Unusable(roots, passing=False))
+            return await self._settle(self._observed(authority), Unusable(roots, passing=False))
         known = await self._known_of(authority, roots)
-        seen = self._observed(authority, await self._read(authority), known.failures)
+        seen = self._observed(authority, known.failures)
         decision = await self._decide(seen, known)
         passing = isinstance(decision, Unusable) and decision.passing
         known.failures = known.failures + 1 if passing else 0
@@ -105,37 +113,23 @@ class ExternalAuthorities:
         """An authority is gone, or has another source."""
         known = self._known.pop(name, None)
         if known is not None:
-            await known.client.close()
+            await known.way.close()
 
     async def close(self) -> None:
         """Close all connections."""
         for name in tuple(self._known):
             await self.forget(name)
 
-    def _observed(self, authority: CertificateAuthority, contents: Contents | None, failures: int = 0) -> Observed:
-        external = authority.spec.external
-        secret = external.step_ca.provisioner.secret_ref.name if external else ""
-        return Observed(
-            authority, self._issuer_authority, f"{self._namespace}/{secret}", contents, failures, self._clock()
-        )
-
-    async def _read(self, authority: CertificateAuthority) -> Contents | None:
-        external = authority.spec.external
-        if external is None:
-            return None
-        name = external.step_ca.provisioner.secret_ref.name
-        with contextlib.suppress(NotFound):
-            return contents_of(await self._api.get(SECRETS.item(self._namespace, name)))
-        return None
+    def _observed(self, authority: CertificateAuthority, failures: int = 0) -> Observed:
+        return Observed(authority, self._issuer_authority, failures, self._clock())
 
     async def _known_of(self, authority: CertificateAuthority, roots: tuple[x509.Certificate, ...]) -> _Known:
         name, external = authority.metadata.name, authority.spec.external
-        url = external.step_ca.url if external else ""
         known = self._known.get(name)
-        if known is not None and (known.url, known.roots) == (url, roots):
+        if known is not None and (known.external, known.roots) == (external, roots):
             return known
         await self.forget(name)
-        known = self._known[name] = _Known(url, roots, StepCA(url, roots, self._clock))
+        known = self._known[name] = _Known(external, roots, self._make_way(authority, roots))
         return known
 
     async def _decide(self, seen: Observed, known: _Known) -> Decision:
@@ -143,24 +137,10 @@ class ExternalAuthorities:
         if problem is not None:
             return Unusable(problem, passing=False, roots=known.roots)
         try:
-            listing = await known.client.provisioners()
+            return Use(known.roots, await known.way.prepare())
         except SourceError as error:
             passing = isinstance(error, SourceUnavailable)
             return Unusable(error.violation, passing=passing, roots=known.roots)
-        provisioner = await self._open(seen, known, listing)
-        if isinstance(provisioner, Violation):
-            return Unusable(provisioner, passing=False, roots=known.roots)
-        known.client.use(provisioner)
-        return Use(known.roots)
-
-    async def _open(self, seen: Observed, known: _Known, listing: tuple[Listed, ...]) -> Provisioner | Violation:
-        name = seen.external.step_ca.provisioner.name
-        listed = next((one for one in listing if one.name == name), None)
-        opened_from = (listed, seen.contents, seen.secret)
-        if known.provisioner is None or known.opened_from != opened_from:
-            known.provisioner = await asyncio.to_thread(provisioner_of, seen, listing)
-            known.opened_from = opened_from
-        return known.provisioner
 
     async def _settle(self, seen: Observed, decision: Decision) -> datetime:
         name = seen.authority.metadata.name
@@ -182,5 +162,5 @@ class ExternalAuthorities:
         if isinstance(decision, Unusable) and is_blip(seen, decision) and self._keyring.view(name) is not None:
             return False
         problem = decision.violation.message if isinstance(decision, Unusable) else ""
-        source = ExternalSource(known.client, known.roots, self._clock)
+        source = ExternalSource(known.way, known.roots, self._clock)
         return self._keyring.put_external(seen.authority, known.roots, source, problem)

@@ -21,13 +21,13 @@ from mintls.controllers.externalsource import Question, request_pem
 from mintls.controllers.scheduler import Clock
 from mintls.core.pki.certificate import encode_pem
 from mintls.core.pki.provisioner import Grant, Provisioner, sign_token
-from mintls.reconcile.externalauthority import Listed
+from mintls.core.quoting import quoted
 from mintls.reconcile.reasons import Reason
+from mintls.reconcile.stepca import Listed
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=3)
 _CONNECTIONS = 8
 _LARGEST_ANSWER = 1 << 20
-_LONGEST_QUOTE = 300
 _MOST_PAGES = 100
 
 
@@ -189,8 +189,7 @@ def _quoted(body: bytes, token: str) -> str:
         said = str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
         said = body.decode(errors="replace")
-    plain = "".join(character if character.isprintable() else " " for character in said)
-    return (plain.replace(token, "...") if token else plain).strip()[:_LONGEST_QUOTE] or "it says nothing more"
+    return quoted(said, token)
 
 
 def _in_words(error: Exception) -> str:

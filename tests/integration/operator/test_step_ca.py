@@ -54,6 +54,14 @@ async def annotate(world: World, namespace: str, value: str) -> None:
     await world.api.merge_patch(CLIENT_CERTIFICATES.item(namespace, "billing"), body)
 
 
+def commands(section: str) -> list[str]:
+    """The shell blocks of a section of the page."""
+    page = (REPOSITORY / "docs" / "external-ca.md").read_text()
+    text = page[page.index(f"\n## {section}\n") + 1 :].partition("\n## ")[0]
+    found: list[str] = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return found
+
+
 @pytest.fixture
 async def shop(world: World, step_ca: StepCA) -> str:
     """A client that is vouched for by step-ca alone; the issuer has its own authority."""
@@ -278,8 +286,7 @@ async def test_another_ca_at_its_address_is_refused(
 async def test_the_commands_of_the_page_make_an_authority(world: World, step_ca: StepCA, tmp_path: Path) -> None:
     await world.authority()
     await world.operator()
-    page = (REPOSITORY / "docs" / "external-ca.md").read_text()
-    [_, block] = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    [_, block] = commands("step-ca")
     (tmp_path / "root_ca.crt").write_text(step_ca.root)
     (tmp_path / "password.txt").write_text(f"{PASSWORD}\n")
     environment = world.cluster.environment() | {"STEP_CA_URL": step_ca.url}

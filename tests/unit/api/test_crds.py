@@ -71,6 +71,7 @@ def test_an_object_whose_fields_have_defaults_has_one_too() -> None:
         "OAuthClient.spec.authorities[]",
         "ClientCertificate.spec",
         "CertificateAuthority.spec.selfSigned",
+        "CertificateAuthority.spec.external.certManager.issuerRef",
     ]
 
 

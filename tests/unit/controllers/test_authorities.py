@@ -15,6 +15,7 @@ from builders.pki import NOW
 from mintls.api.v1alpha1 import CertificateAuthority
 from mintls.controllers.authorities import AuthorityController
 from mintls.controllers.externalauthorities import ExternalAuthorities
+from mintls.controllers.externalways import Ways
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.objects import ObjectStore
@@ -79,11 +80,10 @@ class World:
                 on_change=self.told.append,
             ),
             external=ExternalAuthorities(
-                api=self.api.client,
+                make_way=Ways(self.api.client, writer, "mintls-system", self.clock).make,
                 reporter=Reporter(self.store, writer, EventRecorder(self.api.client), self.clock),
                 keyring=self.keyring,
                 issuer_authority="default",
-                namespace="mintls-system",
                 clock=self.clock,
                 on_change=self.told.append,
             ),

@@ -1,4 +1,4 @@
-"""A CA elsewhere: what keeps it from being asked, whom it is asked as, and when that is told."""
+"""A CA elsewhere: what keeps it from being asked, and when that is told."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -9,28 +9,23 @@ import pytest
 from builders import pki
 from builders.objects import ca_object, with_status
 from builders.pki import DAY, NOW
-from builders.step_ca import PASSWORD, make_provisioner
 from mintls.api.v1alpha1 import CertificateAuthority
 from mintls.core.pki.certificate import encode_pem
-from mintls.core.pki.provisioner import Provisioner
 from mintls.reconcile.conditions import find, holds
-from mintls.reconcile.credential import Contents, Violation
+from mintls.reconcile.credential import Violation
 from mintls.reconcile.externalauthority import (
     Conclusion,
-    Listed,
     Observed,
     Unusable,
     Use,
     conclude,
     first_problem,
-    provisioner_of,
     roots_of,
 )
 from mintls.reconcile.reasons import Reason
 
 CA, OTHER = pki.authority("step"), pki.authority("other")
-MADE, STRANGER = make_provisioner(), make_provisioner()
-LISTED = Listed("mintls", "JWK", MADE.public, MADE.encrypted)
+ASKED = "asks it so"
 AWAY = Violation(Reason.EXTERNAL_UNREACHABLE, "step-ca does not answer")
 
 
@@ -40,16 +35,8 @@ def authority(bundle: bytes = encode_pem(CA.root), **spec: Any) -> CertificateAu
     return ca_object(spec={"external": {"caBundle": bundle.decode(), "stepCA": source}, **spec})
 
 
-def seen(data: dict[str, bytes] | None = None, **changes: Any) -> Observed:
-    contents = Contents({"password": PASSWORD.encode()} if data is None else data)
-    one = Observed(authority(), "issuers-own", "mintls-system/step-ca", contents, 0, NOW)
-    return replace(one, **changes)
-
-
-def problem(observed: Observed) -> Violation:
-    found = first_problem(observed)
-    assert found is not None
-    return found
+def seen(**changes: Any) -> Observed:
+    return replace(Observed(authority(), "issuers-own", 0, NOW), **changes)
 
 
 class TestItsRoots:
@@ -84,64 +71,26 @@ class TestItsRoots:
 class TestWhatKeepsItFromBeingAsked:
     def test_nothing(self) -> None:
         assert first_problem(seen()) is None
-        assert first_problem(seen({"jwk": b"{}"})) is None
-
-    def test_no_secret(self) -> None:
-        found = problem(seen(contents=None))
-        assert found.reason == Reason.SECRET_MISSING
-        assert "there is no Secret mintls-system/step-ca" in found.message
-
-    def test_a_secret_with_something_else(self) -> None:
-        found = problem(seen({"passwrod": b"x", "password": b""}))
-        assert (found.reason, "neither password nor jwk" in found.message) == (Reason.KEY_BROKEN, True)
 
     def test_that_the_token_issuer_has_its_own_certificate_of_it(self) -> None:
-        found = problem(seen(issuer_authority=authority().metadata.name))
+        found = first_problem(seen(issuer_authority=authority().metadata.name))
+        assert found
         assert found.reason == Reason.INVALID_SPEC
-
-
-class TestWhomItIsAskedAs:
-    @pytest.mark.parametrize("data", [{"password": PASSWORD.encode()}, {"password": f"{PASSWORD}\r\n".encode()}])
-    def test_the_provisioner_whose_key_the_password_opens(self, data: dict[str, bytes]) -> None:
-        found = provisioner_of(seen(data), (Listed("acme", "ACME"), LISTED))
-        assert isinstance(found, Provisioner)
-        assert (found.name, found.kid) == ("mintls", MADE.public["kid"])
-
-    def test_the_provisioner_whose_key_is_there(self) -> None:
-        assert isinstance(provisioner_of(seen({"jwk": MADE.jwk.encode()}), (LISTED,)), Provisioner)
-
-    @pytest.mark.parametrize(
-        ("data", "listed", "reason", "message"),
-        [
-            ({"jwk": STRANGER.jwk.encode()}, LISTED, Reason.KEY_BROKEN, "jwk is not the key that the CA has"),
-            ({"jwk": b"{}"}, LISTED, Reason.KEY_BROKEN, "jwk is no JSON Web Key"),
-            ({"password": b"x"}, LISTED, Reason.KEY_BROKEN, "the password is another one"),
-            ({"password": b"x"}, replace(LISTED, encrypted_key=""), Reason.KEY_BROKEN, "does not hand it out"),
-            ({"password": b"x"}, replace(LISTED, name="other"), Reason.EXTERNAL_REFUSED, "of that type it has: other"),
-            ({"password": b"x"}, replace(LISTED, type="ACME"), Reason.EXTERNAL_REFUSED, "of that type it has: none"),
-        ],
-    )
-    def test_whoever_cannot_be_is_named(
-        self, data: dict[str, bytes], listed: Listed, reason: Reason, message: str
-    ) -> None:
-        found = provisioner_of(seen(data), (listed,))
-        assert isinstance(found, Violation)
-        assert (found.reason, message in found.message) == (reason, True), found.message
 
 
 def concluded(observed: Observed, *, away: bool = True) -> Conclusion:
     roots = (CA.root,)
-    return conclude(observed, Unusable(AWAY, passing=True, roots=roots) if away else Use(roots))
+    return conclude(observed, Unusable(AWAY, passing=True, roots=roots) if away else Use(roots, ASKED))
 
 
 class TestWhatIsSaid:
     def test_that_it_is_well_once_and_every_root_as_active(self) -> None:
-        first = conclude(seen(), Use((CA.root, OTHER.root)))
+        first = conclude(seen(), Use((CA.root, OTHER.root), ASKED))
         assert holds(first.status.conditions, "Ready")
         assert [key.role for key in first.status.keys] == ["active", "active"]
         assert first.announcement
         again = seen(authority=with_status(authority(), first.status))
-        assert conclude(again, Use((CA.root, OTHER.root))).announcement is None
+        assert conclude(again, Use((CA.root, OTHER.root), ASKED)).announcement is None
 
     def test_one_failure_of_one_that_was_well_is_not_told_and_a_second_is(self) -> None:
         well = with_status(authority(), concluded(seen(), away=False).status)

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from mintls.api.v1alpha1.external import External
+from mintls.api.v1alpha1.external import ONE_WAY, External
 from mintls.api.v1alpha1.keyspec import SIZE_RULES, PrivateKey
 from mintls.api.v1alpha1.meta import (
     AGE_COLUMN,
@@ -215,6 +215,7 @@ _SPEC_RULES = cel(
         "!has(self.external) || !(has(self.selfSigned) || has(self.secretRef))",
         "external is a source of certificates of its own: leave selfSigned and secretRef out",
     ),
+    ONE_WAY,
     Rule(
         "!has(oldSelf.external) || has(self.external)",
         "external cannot be taken out: certificates of it are in use; make another CertificateAuthority instead",

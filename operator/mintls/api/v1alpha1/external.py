@@ -6,7 +6,16 @@ import msgspec
 from msgspec import Meta
 
 from mintls.api.v1alpha1.meta import KubeStruct, LocalReference
-from mintls.api.v1alpha1.rules import PEM_CERTIFICATES, SERVER_URL, cel
+from mintls.api.v1alpha1.rules import (
+    API_GROUP,
+    KIND_NAME,
+    NAMESPACE_NAME,
+    PEM_CERTIFICATES,
+    SERVER_URL,
+    Rule,
+    cel,
+    object_name_meta,
+)
 
 
 class StepCAProvisioner(KubeStruct, frozen=True, kw_only=True):
@@ -40,8 +49,52 @@ class StepCA(KubeStruct, frozen=True, kw_only=True):
     provisioner: Annotated[StepCAProvisioner, Meta(description="A provisioner of type JWK.")]
 
 
+CERT_MANAGER_GROUP = "cert-manager.io"
+
+_ISSUER_KIND = Rule(
+    f"self.group != '{CERT_MANAGER_GROUP}' || self.kind in ['Issuer', 'ClusterIssuer']",
+    f"kind must be Issuer or ClusterIssuer where group is {CERT_MANAGER_GROUP}",
+)
+
+
+class IssuerReference(KubeStruct, frozen=True, kw_only=True):
+    """An issuer of cert-manager, or of an add-on to it."""
+
+    name: Annotated[str, object_name_meta("Its name.")]
+    kind: Annotated[
+        str,
+        Meta(
+            description="Issuer or ClusterIssuer, or the kind of an add-on's. An Issuer has to be in the namespace of "
+            "the requests.",
+            max_length=63,
+            extra_json_schema=cel(KIND_NAME),
+        ),
+    ] = "Issuer"
+    group: Annotated[str, Meta(description="Its API group.", max_length=253, extra_json_schema=cel(API_GROUP))] = (
+        CERT_MANAGER_GROUP
+    )
+
+
+class CertManager(KubeStruct, frozen=True, kw_only=True):
+    """cert-manager, asked by CertificateRequests."""
+
+    issuer_ref: Annotated[IssuerReference, Meta(description="Who signs.", extra_json_schema=cel(_ISSUER_KIND))]
+    namespace: (
+        Annotated[
+            str,
+            Meta(
+                description="Where the CertificateRequests are made. Left out, in the operator's own namespace. In "
+                "another one the operator needs the rights for that, too.",
+                max_length=63,
+                extra_json_schema=cel(NAMESPACE_NAME),
+            ),
+        ]
+        | None
+    ) = None
+
+
 class External(KubeStruct, frozen=True, kw_only=True):
-    """A CA that runs elsewhere. What it signs is checked before it is used."""
+    """A CA that runs elsewhere. What it signs is checked before it is used. It is asked in exactly one way."""
 
     ca_bundle: Annotated[
         str,
@@ -52,6 +105,16 @@ class External(KubeStruct, frozen=True, kw_only=True):
             extra_json_schema=cel(PEM_CERTIFICATES),
         ),
     ]
-    step_ca: Annotated[StepCA, Meta(description="smallstep's step-ca, asked over its HTTPS API.")] = msgspec.field(
-        name="stepCA"
+    step_ca: Annotated[StepCA, Meta(description="smallstep's step-ca, asked over its HTTPS API.")] | None = (
+        msgspec.field(name="stepCA", default=None)
     )
+    cert_manager: (
+        Annotated[CertManager, Meta(description="cert-manager, asked by CertificateRequests in this cluster.")] | None
+    ) = None
+
+
+# At the parent: an optional object has no place for rules of its own.
+ONE_WAY = Rule(
+    "!has(self.external) || has(self.external.stepCA) != has(self.external.certManager)",
+    "external takes exactly one of stepCA and certManager: the way in which the CA is asked",
+)

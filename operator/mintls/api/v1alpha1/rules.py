@@ -146,6 +146,21 @@ def object_name_meta(description: str) -> Meta:
     return Meta(description=description, max_length=253, extra_json_schema=cel(OBJECT_NAME))
 
 
+NAMESPACE_NAME = Rule(
+    matches(_OBJECT_LABEL),
+    "must be the name of a namespace: lower-case letters, digits and - with a letter or digit at both ends, "
+    "such as mintls-system",
+)
+API_GROUP = Rule(
+    matches(f"{_OBJECT_LABEL}([.]{_OBJECT_LABEL})+"),
+    "must be an API group, such as cert-manager.io",
+)
+KIND_NAME = Rule(
+    matches("[A-Z][A-Za-z0-9]*"),
+    "must be a kind in CamelCase, such as Issuer or ClusterIssuer",
+)
+
+
 # RFC 1034 section 3.5 as RFC 1123 section 2.1 widens it: a label has up to 63 characters; what ends in a number is an
 # address.
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"

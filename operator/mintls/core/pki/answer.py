@@ -122,7 +122,8 @@ def _path(
     certificates: tuple[x509.Certificate, ...], roots: Sequence[x509.Certificate]
 ) -> tuple[x509.Certificate, tuple[x509.Certificate, ...]]:
     """The root, and the path to it without it."""
-    path = tuple(certificate for certificate in certificates if certificate not in roots)
+    # Some CAs send the last of the chain twice, at its end and as their own certificate.
+    path = tuple(certificate for certificate in dict.fromkeys(certificates) if certificate not in roots)
     if not path or first_break(path) is not None:
         raise AnswerWrong("its certificates are not each signed by the next one")
     for root in roots:

@@ -39,6 +39,8 @@ def test_what_was_asked_for_is_taken_with_its_chain_and_without_the_root() -> No
     assert (answer.root, answer.chain) == (CA.root, (CA.intermediate,))
     whole = check(encode_pem(leaf().certificate, CA.intermediate, CA.root))
     assert (whole.root, whole.chain) == (CA.root, (CA.intermediate,))
+    twice = check(encode_pem(leaf().certificate, CA.intermediate, CA.intermediate))
+    assert (twice.root, twice.chain) == (CA.root, (CA.intermediate,))
 
 
 @pytest.mark.parametrize(

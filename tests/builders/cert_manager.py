@@ -1,0 +1,144 @@
+"""cert-manager on the API server of a test: its kinds, its controllers as a process, and a CA of it."""
+
+import asyncio
+import base64
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builders.helm import CHART, Helm
+from builders.world import SYSTEM, World, eventually
+from clusterlib.certmanager import CertManager
+from clusterlib.cluster import Cluster
+from mintls.kube.paths import CERTIFICATE_REQUESTS, ISSUERS, SECRETS
+
+ISSUER = "corporate"
+APPROVER = "certificaterequests-approver"
+
+type Object = dict[str, Any]
+
+CA = """\
+apiVersion: cert-manager.io/v1
+kind: Issuer
+metadata: {name: self-signed, namespace: mintls-system}
+spec: {selfSigned: {}}
+---
+apiVersion: cert-manager.io/v1
+kind: Certificate
+metadata: {name: corporate-ca, namespace: mintls-system}
+spec:
+  isCA: true
+  commonName: Corporate Root
+  secretName: corporate-ca
+  privateKey: {algorithm: ECDSA, size: 256}
+  issuerRef: {name: self-signed}
+---
+apiVersion: cert-manager.io/v1
+kind: Issuer
+metadata: {name: corporate, namespace: mintls-system}
+spec: {ca: {secretName: corporate-ca}}
+"""
+"""An issuer with a root of cert-manager's own making."""
+
+INTERMEDIATE = """\
+apiVersion: cert-manager.io/v1
+kind: Certificate
+metadata: {name: intermediate, namespace: mintls-system}
+spec:
+  isCA: true
+  commonName: Corporate Intermediate
+  secretName: intermediate
+  privateKey: {algorithm: ECDSA, size: 256}
+  issuerRef: {name: corporate}
+---
+apiVersion: cert-manager.io/v1
+kind: ClusterIssuer
+metadata: {name: corporate}
+spec: {ca: {secretName: intermediate}}
+"""
+"""An issuer of the whole cluster, with a CA below that of the other."""
+
+
+def install(cluster: Cluster, program: CertManager, helm: Helm, folder: Path) -> None:
+    """Its kinds, and the rights that the chart gives the operator for it."""
+    cluster.kubectl("apply", "--server-side", "-f", str(program.kinds))
+    kinds = ("certificaterequests", "certificates", "issuers", "clusterissuers")
+    names = [f"crd/{kind}.cert-manager.io" for kind in kinds]
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=20s", *names)
+    grant(cluster, helm, folder)
+
+
+def grant(cluster: Cluster, helm: Helm, folder: Path) -> None:
+    chosen = ("--set=operator.certManager.enabled=true", "--show-only=templates/operator-cert-manager-rbac.yaml")
+    (folder / "rights.yaml").write_text(helm.run("template", "mintls", CHART, *chosen))
+    cluster.kubectl("apply", "-f", str(folder / "rights.yaml"))
+
+
+@dataclass
+class Controller:
+    """Its controllers.
+
+    Attributes:
+        program: What runs.
+        kubeconfig: Of an administrator.
+        log: What it writes.
+    """
+
+    program: Path
+    kubeconfig: Path
+    log: Path
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self, *disabled: str) -> None:
+        """Start it, without some of its controllers; it works as soon as its caches are filled."""
+        arguments = (f"--kubeconfig={self.kubeconfig}", f"--cluster-resource-namespace={SYSTEM}")
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                self.program, *arguments, f"--disable={','.join(disabled)}", stdout=log, stderr=log
+            )
+
+    async def stop(self) -> None:
+        """End it."""
+        process, self.process = self.process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+
+
+async def apply(world: World, objects: str) -> None:
+    path = world.folder / "objects.yaml"
+    path.write_text(objects)
+    await asyncio.to_thread(world.cluster.kubectl, "apply", "-f", str(path))
+
+
+async def make_ca(world: World) -> str:
+    """An issuer; its root in PEM."""
+    await apply(world, CA)
+
+    async def ready() -> bool:
+        issuer = await world.get(ISSUERS, SYSTEM, ISSUER)
+        return any(one["type"] == "Ready" and one["status"] == "True" for one in issuer["status"]["conditions"])
+
+    await eventually(ready)
+    secret = await world.get(SECRETS, SYSTEM, "corporate-ca")
+    return base64.b64decode(secret["data"]["ca.crt"]).decode()
+
+
+async def clean(world: World) -> None:
+    """Nothing of it is left but the kinds."""
+    kinds = "issuers,clusterissuers,certificates,certificaterequests"
+    await asyncio.to_thread(world.cluster.kubectl, "-n", SYSTEM, "delete", kinds, "--all")
+
+
+async def requests(world: World) -> list[Object]:
+    """The CertificateRequests that Mintls made and nobody deleted."""
+    selector = "mintls.dev/component=certificate-request"
+    pages = world.api.list_pages(CERTIFICATE_REQUESTS.collection(SYSTEM), label_selector=selector)
+    return [item async for page in pages for item in page["items"]]
+
+
+def spec(root: str, kind: str = "Issuer") -> Object:
+    """``spec`` of a CertificateAuthority that asks it."""
+    return {"external": {"caBundle": root, "certManager": {"issuerRef": {"name": ISSUER, "kind": kind}}}}
