@@ -219,7 +219,10 @@ def test_registration_grants_become_options_and_rights(helm: Helm) -> None:
     assert "--registration=registration-shop=shop" in container(rendered, "issuer")["args"]
     assert named(rendered, "Role", "mintls-issuer-registration")["metadata"]["namespace"] == "shop"
     secrets = named(rendered, "Role", "mintls-issuer")["rules"][0]["resourceNames"]
-    assert secrets == ["mintls-signing-keys", "mintls-issuer-tls", "registration-shop", "registration-partners"]
+    assert secrets == [
+        *("mintls-signing-keys", "mintls-client-signing-keys", "mintls-issuer-tls"),
+        *("registration-shop", "registration-partners"),
+    ]
 
 
 def test_nobody_registers_clients_unless_told_so(helm: Helm) -> None:

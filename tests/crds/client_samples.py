@@ -32,7 +32,13 @@ CLIENTS = (
         scopes=["orders.read", "orders.write"],
         defaultScopes=["orders.read"],
         audiences=["https://orders.shop.svc", "urn:orders"],
-        accessToken={"lifetime": "1h30m", "endsWithCertificate": False, "claims": {"tenant": "shop", "a.b:c/d": ""}},
+        accessToken={
+            "lifetime": "1h30m",
+            "endsWithCertificate": False,
+            "signingAlgorithm": "PS256",
+            "dedicatedKey": True,
+            "claims": {"tenant": "shop", "a.b:c/d": ""},
+        },
         tlsClientCertificateBoundAccessTokens=False,
         dpopBoundAccessTokens=True,
     ),
@@ -206,6 +212,12 @@ CLIENTS = (
             f"lifetime {value}", refused("spec.accessToken.lifetime", value, LIFETIME), accessToken={"lifetime": value}
         )
         for value in ("29s", "24h1s", "0s", "100h")
+    ),
+    client(
+        "another signing algorithm",
+        unsupported("spec.accessToken.signingAlgorithm", "HS256", "ES256", "ES384", "EdDSA", "PS256", "RS256"),
+        UNCHECKED,
+        accessToken={"signingAlgorithm": "HS256"},
     ),
     *(
         client(

@@ -30,6 +30,7 @@ async def test_the_operator_reads_the_registration_in_effect(bench: Bench, path:
         "mintls_uid": "uid-of-shop-billing",
         "mintls_generation": 7,
         "mintls_suspended": False,
+        "mintls_access_token_jwks_uri": "https://localhost:8443/jwks",
     }
 
 

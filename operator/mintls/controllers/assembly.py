@@ -5,9 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthClient
+from mintls.controllers import clientsigningkeys, signingkeys
 from mintls.controllers.authorities import AuthorityController
 from mintls.controllers.certificates import CertificateController, CertificateIndex
 from mintls.controllers.clients import ClientController
+from mintls.controllers.clientsigningkeys import ClientSigningKeysController
 from mintls.controllers.clustertrustbundle import ClusterTrustBundleController
 from mintls.controllers.externalauthorities import ExternalAuthorities
 from mintls.controllers.externalways import Ways
@@ -29,6 +31,7 @@ from mintls.controllers.servicerequests import (
 )
 from mintls.controllers.settings import OperatorSettings
 from mintls.controllers.signingkeys import SigningKeysController
+from mintls.controllers.signingsecret import SigningSecret
 from mintls.controllers.suppliedauthorities import SuppliedAuthorities
 from mintls.controllers.triggers import Triggers
 from mintls.controllers.trustbundles import NamespaceUse, TrustBundleController, found_of, labels_of
@@ -46,6 +49,7 @@ from mintls.kube.paths import (
     SECRETS,
 )
 from mintls.reconcile.certificateauthority import AUTHORITY
+from mintls.reconcile.clientsigningkeys import wanted
 from mintls.reconcile.clienttable import ClientTable
 from mintls.reconcile.conditions import holds
 from mintls.reconcile.credential import MANAGED_BY, SecretView
@@ -155,6 +159,7 @@ class Assembly:
             Kind.POD_RESTART: self._pod_restart_controller().reconcile,
             Kind.TRUST_BUNDLE: self._bundles.reconcile,
             Kind.SIGNING_KEYS: self._signing_keys_controller().reconcile,
+            Kind.CLIENT_SIGNING_KEYS: self._client_signing_keys_controller().reconcile,
             Kind.SERVER_CERTIFICATE: self._server_certificate_controller().reconcile,
         }
 
@@ -261,6 +266,7 @@ class Assembly:
             replicas=self.replicas,
             installation=self._settings.installation,
             clock=self._clock,
+            algorithm=self._settings.signing_algorithm,
         )
 
     def _certificate_controller(self) -> CertificateController:
@@ -320,13 +326,23 @@ class Assembly:
         )
 
     def _signing_keys_controller(self) -> SigningKeysController:
-        return SigningKeysController(
-            api=self._api,
-            writer=self._writer,
-            namespace=self._settings.installation.operator_namespace,
+        secret = self._signing_secret(signingkeys.NAME, signingkeys.COMPONENT)
+        return SigningKeysController(secret=secret, clock=self._clock, algorithm=self._settings.signing_algorithm)
+
+    def _client_signing_keys_controller(self) -> ClientSigningKeysController:
+        name, namespace = clientsigningkeys.NAME, self._settings.installation.operator_namespace
+        return ClientSigningKeysController(
+            secret=self._signing_secret(name, clientsigningkeys.COMPONENT),
+            wanted=lambda: wanted(
+                self._table.asking_for_keys, self.clients.uids().values(), self._settings.signing_algorithm
+            ),
+            is_there=lambda: self._secrets.get((namespace, name)) is not None,
             clock=self._clock,
-            algorithm=self._settings.signing_algorithm,
         )
+
+    def _signing_secret(self, name: str, component: str) -> SigningSecret:
+        namespace = self._settings.installation.operator_namespace
+        return SigningSecret(api=self._api, writer=self._writer, namespace=namespace, name=name, component=component)
 
     def _server_certificate_controller(self) -> ServerCertificateController:
         return ServerCertificateController(

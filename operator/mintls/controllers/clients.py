@@ -9,6 +9,7 @@ from mintls.controllers.keys import Key
 from mintls.controllers.objects import ObjectStore
 from mintls.controllers.reporting import Reporter
 from mintls.controllers.scheduler import Clock
+from mintls.reconcile.clientsigningkeys import with_room
 from mintls.reconcile.clienttable import ClientTable
 from mintls.reconcile.installation import Installation
 from mintls.reconcile.oauthclient import Answer, Ask, Observed, conclude, decide
@@ -31,6 +32,7 @@ class ClientController:
         replicas: IssuerReplicas,
         installation: Installation,
         clock: Clock,
+        algorithm: str = "ES256",
     ) -> None:
         """Prepare; the arguments are the parts that it gathers from and writes through."""
         self._store = store
@@ -40,6 +42,7 @@ class ClientController:
         self._replicas = replicas
         self._installation = installation
         self._clock = clock
+        self._algorithm = algorithm
         self._attempts: dict[ObjectKey, tuple[tuple[str, int], int]] = {}
 
     async def reconcile(self, key: Key) -> datetime | None:
@@ -87,7 +90,12 @@ class ClientController:
             ),
             installation=self._installation,
             now=self._clock(),
+            has_room=client.metadata.uid not in self._without_room(),
         )
+
+    def _without_room(self) -> frozenset[str]:
+        asking = [one for one in self._table.asking_for_keys if one.dedicated_key]
+        return frozenset(one.uid for one in asking) - with_room(asking, self._algorithm).keys()
 
     async def _ask(self, seen: Observed) -> tuple[Answer, ...]:
         if seen.registration is None:

@@ -86,6 +86,7 @@ class _Registration(msgspec.Struct, frozen=True):
     mintls_uid: str = ""
     mintls_generation: int = 0
     mintls_jwks_problem: str = ""
+    mintls_signing_problem: str = ""
 
 
 class _Authority(msgspec.Struct, frozen=True):
@@ -214,6 +215,7 @@ def _read(address: str, status: int, body: bytes) -> Answer:
         uid=known.mintls_uid,
         generation=known.mintls_generation,
         jwks_problem=known.mintls_jwks_problem,
+        signing_problem=known.mintls_signing_problem,
     )
 
 

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     SIGNING_REQUEST = "CertificateSigningRequest"
     POD_RESTART = "PodRestart"
     SIGNING_KEYS = "SigningKeys"
+    CLIENT_SIGNING_KEYS = "ClientSigningKeys"
     SERVER_CERTIFICATE = "ServerCertificate"
 
 

@@ -22,7 +22,7 @@ from mintls.controllers.reporting import RESOURCES
 from mintls.controllers.scheduler import Clock, Scheduler
 from mintls.controllers.settings import OperatorSettings
 from mintls.controllers.tasks import any_of, running, unless
-from mintls.controllers.triggers import CLUSTER_TRUST_BUNDLE, SERVER_CERTIFICATE, SIGNING_KEYS
+from mintls.controllers.triggers import CLIENT_SIGNING_KEYS, CLUSTER_TRUST_BUNDLE, SERVER_CERTIFICATE, SIGNING_KEYS
 from mintls.controllers.watching import Watching
 from mintls.controllers.writer import NotLeadingError, Writer
 from mintls.core.schedule import backoff
@@ -143,6 +143,7 @@ class Operator:
         for authority in self._parts.authorities:
             await self._look(Key(Kind.AUTHORITY, "", authority.metadata.name))
         await self._look(SIGNING_KEYS)
+        await self._look(CLIENT_SIGNING_KEYS)
         await self._look(SERVER_CERTIFICATE)
         self._parts.triggers.all_bundles()
         if self._parts.triggers.cluster_bundles:

@@ -5,7 +5,7 @@ from typing import Any
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthClient
 from mintls.api.v1alpha1.clientcertificate import RESTART_PODS
-from mintls.controllers import signingkeys
+from mintls.controllers import clientsigningkeys, signingkeys
 from mintls.controllers.certificates import CertificateIndex
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.objects import ObjectKey
@@ -20,6 +20,7 @@ from mintls.reconcile.trustbundle import Found
 
 CLUSTER_TRUST_BUNDLE = Key(Kind.CLUSTER_TRUST_BUNDLE)
 SIGNING_KEYS = Key(Kind.SIGNING_KEYS)
+CLIENT_SIGNING_KEYS = Key(Kind.CLIENT_SIGNING_KEYS)
 SERVER_CERTIFICATE = Key(Kind.SERVER_CERTIFICATE)
 
 
@@ -66,8 +67,12 @@ class Triggers:
 
     def client_changed(self, key: ObjectKey, old: OAuthClient | None, new: OAuthClient | None) -> None:
         """A client: itself, those that claim what it claims, and the certificates of all of them."""
+        asked = self._clients.asks_for_keys(key)
         affected = self._clients.changed(key, new) | {key}
         self._add(Kind.CLIENT, affected)
+        asking = asked or any(map(self._clients.asks_for_keys, affected))
+        if asking and _version(old) != _version(new):  # a status that was written changes nothing
+            self._queue.add(CLIENT_SIGNING_KEYS, self._lane())
         for client in affected:
             self._add(Kind.CERTIFICATE, self._certificates.of_client(client))
         self._namespace_used(key[0], old, new)
@@ -128,6 +133,8 @@ class Triggers:
             self._queue.add(Key(Kind.AUTHORITY, "", authority), self._lane())
         elif key[1] == signingkeys.NAME:
             self._queue.add(SIGNING_KEYS, self._lane())
+        elif key[1] == clientsigningkeys.NAME:
+            self._queue.add(CLIENT_SIGNING_KEYS, self._lane())
         elif key[1] == servercertificate.NAME:
             self._queue.add(SERVER_CERTIFICATE, self._lane())
 
@@ -180,3 +187,7 @@ class Triggers:
 
     def _lane(self) -> Lane:
         return Lane.URGENT if self.caught_up else Lane.RENEWAL
+
+
+def _version(client: OAuthClient | None) -> tuple[str, int]:
+    return (client.metadata.uid, client.metadata.generation) if client else ("", 0)

@@ -15,10 +15,12 @@ from mintls.core.oauth.accounting import Account
 from mintls.core.oauth.claims import ClaimTable, Contest, Key
 from mintls.core.oauth.client import Client, prepare
 from mintls.core.oauth.client_keys import ClientKeys
+from mintls.core.oauth.client_signing_keys import NONE as NO_CLIENT_SIGNING_KEYS
+from mintls.core.oauth.client_signing_keys import ClientSigningKeys
 from mintls.core.oauth.registration import Registration
 from mintls.core.oauth.registration_grant import RegistrationGrant
 from mintls.core.oauth.self_signed import SELF_SIGNED, may_be_registered
-from mintls.core.oauth.signing_keys import SigningKey
+from mintls.core.oauth.signing_keys import SigningKey, published_keys
 from mintls.core.pki.names import InvalidName, NormalizedName, normalize_subject
 from mintls.core.pki.trust import TrustAnchors
 
@@ -56,6 +58,7 @@ class Directory:
 
     Attributes:
         signing_keys: The issuer's signing keys.
+        asked_keys: Those that clients ask for.
         server_certificate: Its server certificate; ``None`` before the first.
     """
 
@@ -75,6 +78,8 @@ class Directory:
         self._listeners: list[Callable[[], None]] = []
         self._followers: list[Callable[[str], None]] = []
         self.signing_keys: tuple[SigningKey, ...] = ()
+        self.asked_keys = NO_CLIENT_SIGNING_KEYS
+        self._by_kid: dict[str, tuple[SigningKey, str]] = {}
         self.server_certificate: ServerCertificate | None = None
 
     def on_tls_change(self, listener: Callable[[], None]) -> None:
@@ -245,6 +250,27 @@ class Directory:
     def put_signing_keys(self, keys: tuple[SigningKey, ...]) -> None:
         """Set the signing keys."""
         self.signing_keys = keys
+        self._index_keys()
+
+    def put_asked_keys(self, keys: ClientSigningKeys) -> None:
+        """Set the signing keys that clients ask for."""
+        self.asked_keys = keys
+        self._index_keys()
+
+    @property
+    def public_keys(self) -> tuple[SigningKey, ...]:
+        """What may have signed any client's tokens: the issuer's keys, and those for further algorithms."""
+        return (*self.signing_keys, *self.asked_keys.all_shared)
+
+    def verification_key(self, kid: str, now: datetime) -> tuple[SigningKey, str] | None:
+        """The published key of an id, and the uid of the client that it signs for, "" for all; ``None`` for none."""
+        found = self._by_kid.get(kid)
+        return found if found and published_keys(found[:1], now) else None
+
+    def _index_keys(self) -> None:
+        own = ((key, uid) for uid, keys in self.asked_keys.dedicated.items() for key in keys)
+        # The issuer's last: whatever is in the other Secret, its own keys are its own.
+        self._by_kid = {key.kid: (key, uid) for key, uid in (*own, *((key, "") for key in self.public_keys))}
 
     def put_server_certificate(self, certificate: ServerCertificate) -> None:
         """Set the server certificate."""

@@ -129,7 +129,7 @@ class Issuer:
             anchors=lambda: len(directory.anchors),
             spent_identifiers=lambda: directory.spent,
             clients_without_keys=lambda: self.remote_keys.without_keys,
-            signing_keys=lambda: len(published_keys(directory.signing_keys, self._clock())),
+            signing_keys=lambda: len(published_keys(directory.public_keys, self._clock())),
             certificate_not_after=lambda: (
                 directory.server_certificate.not_after.timestamp() if directory.server_certificate else 0.0
             ),

@@ -16,7 +16,7 @@ from mintls.core.oauth.errors import InvalidRequest, OAuthError, Reason
 from mintls.core.oauth.metadata import base_path, well_known_paths
 from mintls.issuer.audit import Trail, WriteLine, audit_line
 from mintls.issuer.endpoints.authority import authority
-from mintls.issuer.endpoints.documents import keys, metadata
+from mintls.issuer.endpoints.documents import client_keys, keys, metadata
 from mintls.issuer.endpoints.introspection import introspection
 from mintls.issuer.endpoints.register import register
 from mintls.issuer.endpoints.registered import delete, read, update
@@ -55,6 +55,7 @@ class Endpoint:
 
 _METADATA = Endpoint("metadata", "GET", metadata, decides=False)
 _JWKS = Endpoint("jwks", "GET", keys, decides=False)
+_CLIENT_JWKS = Endpoint("client_jwks", "GET", client_keys, decides=False)
 _TOKEN = Endpoint("token", "POST", token)
 _INTROSPECTION = Endpoint("introspection", "POST", introspection)
 _REVOCATION = Endpoint("revocation", "POST", revocation)
@@ -102,6 +103,7 @@ class Front:
     def _documents(self, base: str) -> Iterable[tuple[str, Endpoint]]:
         yield from ((path, _METADATA) for path in well_known_paths(self._services.settings.issuer_url))
         yield f"{base}/jwks", _JWKS
+        yield f"{base}/clients/{{target:[^/]+}}/jwks", _CLIENT_JWKS
 
     @staticmethod
     def _authenticated(base: str) -> Iterable[tuple[str, Endpoint]]:

@@ -89,15 +89,20 @@ class Services:
         return normalize(SubjectName(SubjectKind.SAN_URI, self.settings.operator_identity))
 
     @cached_property
-    def _documents(self) -> dict[tuple[str, ...], bytes]:
+    def _documents(self) -> dict[tuple[tuple[str, ...], tuple[str, ...]], bytes]:
         return {}
 
-    def metadata(self, algorithms: tuple[str, ...]) -> bytes:
-        """The metadata document; nothing but what the issuer signs with can change in it while the issuer runs."""
-        if algorithms not in self._documents:
-            registers = bool(self.settings.registrations)
+    def metadata(self, own: tuple[str, ...], published: tuple[str, ...]) -> bytes:
+        """The metadata document; nothing but what tokens are signed with can change in it while the issuer runs.
+
+        Args:
+            own: The algorithms that the issuer signs with by itself.
+            published: Those that there are keys for at ``/jwks``.
+        """
+        if (own, published) not in self._documents:
+            settings = self.settings
             document = server_metadata(
-                self.settings.issuer_url, self.settings.mtls_url, algorithms, registers=registers
+                settings.issuer_url, settings.mtls_url, own, published, registers=bool(settings.registrations)
             )
-            self._documents[algorithms] = msgspec.json.encode(document)
-        return self._documents[algorithms]
+            self._documents[own, published] = msgspec.json.encode(document)
+        return self._documents[own, published]

@@ -21,9 +21,10 @@ from cryptography import x509
 from mintls.api.v1alpha1 import OAuthClient
 from mintls.api.v1alpha1.meta import KubeStruct, Time
 from mintls.core.oauth.accounting import Account
+from mintls.core.oauth.client_signing_keys import ClientSigningKeys, sets_of_files
 from mintls.core.oauth.registration import Registration
 from mintls.core.oauth.registration_grant import RegistrationGrant, read_grant
-from mintls.core.oauth.signing_keys import SigningKey, decode_signing_keys
+from mintls.core.oauth.signing_keys import SigningKey, SigningKeysBroken, decode_signing_keys
 from mintls.core.pki.certificate import InvalidCertificate, load_pem_chain
 from mintls.core.pki.credential import check_credential
 from mintls.core.pki.trust import TrustAnchors
@@ -38,6 +39,7 @@ from mintls.reconcile.registration import RegistrationRefused, admit
 logger = logging.getLogger(__name__)
 
 SIGNING_KEYS_SECRET = "mintls-signing-keys"
+CLIENT_SIGNING_KEYS_SECRET = "mintls-client-signing-keys"
 SERVER_CERTIFICATE_SECRET = "mintls-issuer-tls"
 
 
@@ -61,6 +63,7 @@ class Sources:
             "clientcertificates": self._client_certificates(),
             "certificateauthorities": self._authorities(),
             "signing-keys": self._signing_keys(),
+            "client-signing-keys": self._asked_keys(),
             "server-certificate": self._server_certificate(),
             "spentidentifiers": self.spent,
             **{f"registration-{secret.name}": self._grant(secret) for secret in settings.registrations},
@@ -156,6 +159,20 @@ class Sources:
 
     def _signing_keys(self) -> Informer[tuple[SigningKey, ...]]:
         return self._secret(SIGNING_KEYS_SECRET, "signing-keys", _decode_signing_keys, self._directory.put_signing_keys)
+
+    def _asked_keys(self) -> Informer[ClientSigningKeys]:
+        """There may be none: then no client asks for any."""
+
+        def broken(file: str, error: Exception) -> None:
+            logger.error("%s of Secret %s is left out: %s", file, CLIENT_SIGNING_KEYS_SECRET, error)
+            self._metrics.count_source_error("client-signing-keys")
+
+        return self._secret(
+            CLIENT_SIGNING_KEYS_SECRET,
+            "client-signing-keys",
+            lambda item: _decode_client_signing_keys(item, broken),
+            self._directory.put_asked_keys,
+        )
 
     def _server_certificate(self) -> Informer[ServerCertificate]:
         return self._secret(
@@ -308,6 +325,17 @@ def _decode_signing_keys(item: Object) -> tuple[SigningKey, ...]:
     if not keys:
         raise SecretBroken("keys.json holds no key")
     return keys
+
+
+def _decode_client_signing_keys(item: Object, broken: Callable[[str, Exception], None]) -> ClientSigningKeys:
+    """A set that cannot be read is left out: it must not take the other clients' away."""
+    files: dict[str, tuple[SigningKey, ...]] = {}
+    for name in item.get("data") or {}:
+        try:
+            files[name] = decode_signing_keys(_value(item, name))
+        except (SecretBroken, SigningKeysBroken) as error:
+            broken(name, error)
+    return sets_of_files(files)
 
 
 def _decode_server_certificate(item: Object) -> ServerCertificate:

@@ -3,8 +3,7 @@
 import hashlib
 from datetime import datetime
 
-from mintls.core.oauth.access_token import AccessTokenClaims, read_access_token
-from mintls.core.oauth.signing_keys import published_keys
+from mintls.core.oauth.access_token import AccessTokenClaims, key_id_of, read_access_token
 from mintls.issuer.directory import Directory
 from mintls.issuer.recent import Recent
 
@@ -12,7 +11,7 @@ _REMEMBERED = 4096
 
 
 class Tokens:
-    """Claims by the hash of the token and the keys that are published.
+    """Claims by the hash of the token and the key that signed it.
 
     A resource asks about the same token at each request, and to verify it costs more than everything else that
     introspection does. Only that a signature holds is remembered: expiry, revocation and the client's state are looked
@@ -21,16 +20,22 @@ class Tokens:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._verified: Recent[tuple[bytes, tuple[str, ...]], AccessTokenClaims] = Recent(_REMEMBERED)
+        self._verified: Recent[tuple[bytes, str], AccessTokenClaims] = Recent(_REMEMBERED)
 
     def read(self, token: str, now: datetime) -> AccessTokenClaims | None:
-        """As ``read_access_token``, with the keys that are published now."""
-        keys = published_keys(self._directory.signing_keys, now)
+        """As ``read_access_token``, with the keys that are published now; a client's own key counts for it alone."""
+        found = self._directory.verification_key(key_id_of(token), now)
+        if found is None:
+            return None
+        key, owner = found
         # The hash: whoever can read this memory later must not find tokens in it.
-        known_as = (hashlib.sha256(token.encode(errors="surrogatepass")).digest(), tuple(key.kid for key in keys))
+        known_as = (hashlib.sha256(token.encode(errors="surrogatepass")).digest(), key.kid)
         claims = self._verified.get(known_as)
         if claims is None:
-            claims = read_access_token(token, keys)
+            claims = read_access_token(token, (key,))
             if claims is not None:
                 self._verified.put(known_as, claims)
-        return claims
+        if claims is None or not owner:
+            return claims
+        client = self._directory.client(claims.client_id)
+        return claims if client and client.registration.uid == owner else None

@@ -39,6 +39,7 @@ class ClientTable:
         self._authorities: dict[ObjectKey, tuple[str, ...]] = {}
         self._by_authority: defaultdict[str, set[ObjectKey]] = defaultdict(set)
         self._accounts: dict[ObjectKey, frozenset[str]] = {}
+        self._asking: set[ObjectKey] = set()
 
     def changed(self, key: ObjectKey, new: OAuthClient | None) -> frozenset[ObjectKey]:
         """Follow one object.
@@ -54,6 +55,8 @@ class ClientTable:
         self._authorities[key] = tuple(reference.name for reference in new.spec.authorities)
         if new.spec.service_accounts:
             self._accounts[key] = frozenset(account.name for account in new.spec.service_accounts)
+        if new.spec.access_token.signing_algorithm or new.spec.access_token.dedicated_key:
+            self._asking.add(key)
         try:
             return self._claims.put(admit(new, self._installation))
         except RegistrationRefused as refused:
@@ -64,6 +67,7 @@ class ClientTable:
     def _forget(self, key: ObjectKey) -> None:
         self._problems.pop(key, None)
         self._accounts.pop(key, None)
+        self._asking.discard(key)
         for name in self._authorities.pop(key, ()):
             self._by_authority[name].discard(key)
 
@@ -74,6 +78,16 @@ class ClientTable:
         if problem or registration is None:
             return Standing(problem=problem)
         return Standing(registration, None, self._claims.contest(key))
+
+    def asks_for_keys(self, key: ObjectKey) -> bool:
+        """Whether the client asks for an algorithm, or for a signing key of its own."""
+        return key in self._asking
+
+    @property
+    def asking_for_keys(self) -> tuple[Registration, ...]:
+        """The clients that do, and hold all that they claim."""
+        found = ((self._claims.get(key), key) for key in self._asking)
+        return tuple(one for one, key in found if one is not None and self._claims.contest(key) is None)
 
     def of_service_account(self, namespace: str, account: str) -> frozenset[str]:
         """Names of the clients of a namespace whose certificates a service account may have."""

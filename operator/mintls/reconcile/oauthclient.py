@@ -8,6 +8,7 @@ from cryptography import x509
 
 from mintls.api.v1alpha1.oauthclient import Identity, OAuthClient, OAuthClientStatus, RegisteredCertificate
 from mintls.core.oauth.claims import Contest
+from mintls.core.oauth.client_information import jwks_uri_for
 from mintls.core.oauth.registration import Registration
 from mintls.core.pki.certificate import thumbprint
 from mintls.reconcile import conditions as conds
@@ -39,6 +40,7 @@ class Observed:
         missing_authorities: Names in ``spec.authorities`` that do not exist.
         installation: Names and addresses of the installation.
         now: The time.
+        has_room: Whether there is room for a key of the client alone, if it wants one.
     """
 
     client: OAuthClient
@@ -48,6 +50,7 @@ class Observed:
     missing_authorities: tuple[str, ...]
     installation: Installation
     now: datetime
+    has_room: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class Answer:
         generation: Generation of it; 0 if it knows none.
         problem: Why it gave no answer; "" if it did.
         jwks_problem: Why it has not got the keys at the client's ``jwksURI``; "" if it has, or there is none.
+        signing_problem: Why it cannot sign tokens as the client wants them; "" if it can.
     """
 
     replica: str
@@ -88,6 +92,7 @@ class Answer:
     generation: int = 0
     problem: str = ""
     jwks_problem: str = ""
+    signing_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +185,7 @@ def _conclude_blocked(seen: Observed, blocked: Blocked) -> Conclusion:
 def _conclude_asked(seen: Observed, answers: tuple[Answer, ...], attempt: int) -> Conclusion:
     unknown = _not_registered(seen, answers)
     # Known is known: that a client cannot prove itself yet is said by Ready alone.
-    violation = unknown or _keys_not_fetched(answers)
+    violation = unknown or _keys_not_fetched(answers) or _no_signing_key(seen, answers)
     if violation is None:
         return Conclusion(_status(seen, _registered(seen)))
     look_again = seen.now + min(_FIRST_WAIT * 2 ** min(attempt, 16), _LONGEST_WAIT)
@@ -200,6 +205,23 @@ def _keys_not_fetched(answers: tuple[Answer, ...]) -> Violation | None:
         Reason.KEYS_NOT_FETCHED,
         f"{len(without)} of {len(answers)} issuer replicas have not got the keys at spec.jwksURI; "
         f"{first.replica}: {first.jwks_problem}",
+    )
+
+
+def _no_signing_key(seen: Observed, answers: tuple[Answer, ...]) -> Violation | None:
+    without = [answer for answer in answers if answer.signing_problem]
+    if not without:
+        return None
+    if not seen.has_room:
+        message = (
+            "there is no room for another key of a client alone: do without spec.accessToken.dedicatedKey somewhere"
+        )
+        return Violation(Reason.NO_ROOM_FOR_KEY, message)
+    first = without[0]
+    return Violation(
+        Reason.SIGNING_KEY_MISSING,
+        f"{len(without)} of {len(answers)} issuer replicas cannot sign as spec.accessToken wants it; "
+        f"{first.replica}: {first.signing_problem}",
     )
 
 
@@ -244,6 +266,7 @@ def _status(seen: Observed, findings: tuple[Finding, ...]) -> OAuthClientStatus:
         scopes=registration.scopes,
         issuer=seen.installation.issuer_url,
         token_endpoint=seen.installation.token_endpoint,
+        access_token_jwks_uri=jwks_uri_for(registration, seen.installation.issuer_url),
     )
 
 

@@ -27,6 +27,8 @@ class Reason(StrEnum):
     """A ready issuer replica does not know the client, or knows an earlier generation of it."""
     KEYS_NOT_FETCHED = "KeysNotFetched"
     """A ready issuer replica has not got the keys at the client's jwksURI, so nobody is let in there."""
+    SIGNING_KEY_MISSING = "SigningKeyMissing"
+    """A ready issuer replica has no key yet to sign the client's tokens with as its spec wants it."""
     NO_ISSUER_READY = "NoIssuerReady"
     """No replica of the token issuer is ready, so nobody can be asked."""
 
@@ -111,6 +113,9 @@ class Reason(StrEnum):
     """Another client, created earlier, holds the identity."""
     CERTIFICATE_TAKEN = "CertificateTaken"
     """Another client, created earlier, holds one of the registered certificates."""
+
+    NO_ROOM_FOR_KEY = "NoRoomForKey"
+    """As many clients have a signing key of their own as there is room for, and the client is later than they."""
 
     # --- authorities ---
     KEY_LOST = "KeyLost"

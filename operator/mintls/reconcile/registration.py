@@ -95,6 +95,8 @@ def registration_of(client: OAuthClient, trust_domain: str) -> Registration:
         keys=keys_of(client),
         dpop_bound=spec.dpop_bound_access_tokens,
         jwks_uri=jwks_uri_of(client),
+        signing_algorithm=spec.access_token.signing_algorithm or "",
+        dedicated_key=spec.access_token.dedicated_key,
     )
 
 

@@ -15,6 +15,7 @@ from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.servercertificate import ServerCertificateController
 from mintls.controllers.signingkeys import SigningKeysController
+from mintls.controllers.signingsecret import SigningSecret
 from mintls.controllers.trustbundles import NamespaceUse, TrustBundleController, found_of
 from mintls.controllers.writer import Writer
 from mintls.core.oauth.signing_keys import decode_signing_keys
@@ -54,7 +55,10 @@ class World:
             namespace="mintls-system",
             clock=self.clock,
         )
-        self.signing = SigningKeysController(api=api, writer=writer, namespace="mintls-system", clock=self.clock)
+        secret = SigningSecret(
+            api=api, writer=writer, namespace="mintls-system", name="mintls-signing-keys", component="signing-keys"
+        )
+        self.signing = SigningKeysController(secret=secret, clock=self.clock)
         self.server = ServerCertificateController(
             api=api,
             writer=writer,

@@ -246,6 +246,35 @@ class TestRegistered:
         assert isinstance(decide(seen(waiting)), Ask), "it is asked until it is Ready"
         assert holds(concluded(seen(waiting), [KNOWN, KNOWN]).status.conditions, "Ready")
 
+    @pytest.mark.parametrize(
+        ("has_room", "reason", "words"),
+        [
+            (
+                True,
+                Reason.SIGNING_KEY_MISSING,
+                "1 of 2 issuer replicas cannot sign as spec.accessToken wants it; r2: none",
+            ),
+            (False, Reason.NO_ROOM_FOR_KEY, "do without spec.accessToken.dedicatedKey somewhere"),
+        ],
+    )
+    def test_is_true_while_a_replica_cannot_sign_and_ready_is_not(
+        self, *, has_room: bool, reason: Reason, words: str
+    ) -> None:
+        without = replace(KNOWN, replica="r2", signing_problem="none")
+        conclusion = concluded(seen(has_room=has_room), [KNOWN, without], attempt=QUIET)
+        ready = find(conclusion.status.conditions, "Ready")
+        assert ready is not None
+        assert (ready.status, ready.reason) == ("False", reason)
+        assert words in ready.message
+        assert holds(conclusion.status.conditions, "Registered")
+        assert conclusion.look_again is not None
+
+    def test_says_where_the_keys_are_that_verify_its_tokens(self) -> None:
+        assert concluded(seen(), [KNOWN]).status.access_token_jwks_uri == f"{INSTALLATION.issuer_url}/jwks"
+        own = registration(accessToken={"dedicatedKey": True})
+        shown = concluded(seen(registration=own), [KNOWN]).status.access_token_jwks_uri
+        assert shown == f"{INSTALLATION.issuer_url}/clients/shop:billing/jwks"
+
     def test_is_never_said_when_there_is_no_replica(self) -> None:
         conclusion = concluded(seen(), [], attempt=QUIET)
         ready = find(conclusion.status.conditions, "Ready")

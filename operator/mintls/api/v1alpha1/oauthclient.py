@@ -189,6 +189,24 @@ class AccessToken(KubeStruct, frozen=True, kw_only=True):
             "of no use after that, and one that is not bound should not be."
         ),
     ] = True
+    signing_algorithm: (
+        Annotated[
+            Literal["ES256", "ES384", "PS256", "RS256", "EdDSA"],
+            Meta(
+                description="What access tokens are signed with. Left out, what the issuer signs with. The issuer gets "
+                "a key for it as soon as a client asks, beside its own in its key set."
+            ),
+        ]
+        | None
+    ) = None
+    dedicated_key: Annotated[
+        bool,
+        Meta(
+            description="Whether access tokens are signed with a key of this client alone, which is in a key set of "
+            "its own (`status.accessTokenJWKSURI`) and in no other. It is rotated as the issuer's, and ends with the "
+            "object."
+        ),
+    ] = False
     claims: (
         Annotated[
             dict[str, Annotated[str, Meta(max_length=1024)]],
@@ -372,6 +390,9 @@ class OAuthClientStatus(KubeStruct, frozen=True, kw_only=True):
     scopes: Annotated[tuple[str, ...], Meta(description="Scopes in effect.", extra_json_schema=LIST_ATOMIC)] = ()
     issuer: Annotated[str, Meta(description="The issuer's identifier (`iss`).")] = ""
     token_endpoint: Annotated[str, Meta(description="Where the client gets tokens, over mTLS.")] = ""
+    access_token_jwks_uri: Annotated[
+        str, Meta(description="Where the keys are that verify the client's access tokens (RFC 7517).")
+    ] = msgspec.field(name="accessTokenJWKSURI", default="")
 
 
 _SELF_SIGNED = "has(self.tokenEndpointAuthMethod) && self.tokenEndpointAuthMethod == 'self_signed_tls_client_auth'"

@@ -1,5 +1,6 @@
 """Access tokens as signed JWTs (RFC 9068), bound to a certificate (RFC 8705 section 3.1)."""
 
+from base64 import urlsafe_b64decode
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -41,7 +42,11 @@ class AccessTokenClaims(msgspec.Struct, frozen=True, omit_defaults=True):
         return frozenset((self.aud,) if isinstance(self.aud, str) else self.aud)
 
 
-_claims = msgspec.json.Decoder(AccessTokenClaims)
+class _Header(msgspec.Struct, frozen=True):
+    kid: str = ""
+
+
+_claims, _header = msgspec.json.Decoder(AccessTokenClaims), msgspec.json.Decoder(_Header)
 
 
 def access_token_claims(
@@ -122,6 +127,15 @@ def read_access_token(token: str, keys: Iterable[SigningKey]) -> AccessTokenClai
         return _decode(payload)
     except (jwt.PyJWTError, msgspec.DecodeError, UnicodeError):
         return None
+
+
+def key_id_of(token: str) -> str:
+    """``kid`` of a token's header, before anything is verified; "" if it cannot be read."""
+    try:
+        header = _header.decode(urlsafe_b64decode(token.partition(".")[0] + "=="))
+    except (ValueError, RecursionError):  # of base64, of JSON, or of what is no ASCII
+        return ""
+    return header.kid
 
 
 def _payload(claims: AccessTokenClaims) -> bytes:

@@ -4,19 +4,25 @@ from typing import Any
 
 from mintls.core.oauth.client import Client
 from mintls.core.oauth.client_metadata import SUBJECT_PARAMETERS
+from mintls.core.oauth.metadata import client_jwks_uri, jwks_uri
 from mintls.core.oauth.registration import Registration
 from mintls.core.oauth.self_signed import jwks_of
 
 
-def client_information(client: Client, jwks_problem: str = "") -> dict[str, Any]:
+def client_information(
+    client: Client, issuer: str, *, jwks_problem: str = "", signing_problem: str = ""
+) -> dict[str, Any]:
     """The client information response.
 
     Beside RFC 7591's members it has ``mintls_uid``, ``mintls_generation`` and ``mintls_suspended``: by them the
-    operator sees that this very generation of the object has arrived; and ``mintls_jwks_problem`` if there is one.
+    operator sees that this very generation of the object has arrived; ``mintls_access_token_jwks_uri``, where the keys
+    are that verify its tokens; and ``mintls_jwks_problem`` and ``mintls_signing_problem`` if there is one.
 
     Args:
         client: The client.
+        issuer: The issuer's identifier.
         jwks_problem: Why its keys at ``jwks_uri`` are not to be had here, "" if they are.
+        signing_problem: Why no token can be signed for it here, "" if one can.
     """
     registration = client.registration
     answer: dict[str, Any] = {
@@ -31,12 +37,22 @@ def client_information(client: Client, jwks_problem: str = "") -> dict[str, Any]
         "mintls_uid": registration.uid,
         "mintls_generation": registration.generation,
         "mintls_suspended": registration.suspended,
+        "mintls_access_token_jwks_uri": jwks_uri_for(registration, issuer),
     }
     if registration.client_name:
         answer["client_name"] = registration.client_name
     if jwks_problem:
         answer["mintls_jwks_problem"] = jwks_problem
+    if signing_problem:
+        answer["mintls_signing_problem"] = signing_problem
     return answer
+
+
+def jwks_uri_for(registration: Registration, issuer: str) -> str:
+    """Where the keys are that verify a client's access tokens."""
+    if registration.dedicated_key:
+        return client_jwks_uri(issuer, registration.client_id)
+    return jwks_uri(issuer)
 
 
 def _credential(registration: Registration) -> dict[str, Any]:

@@ -37,8 +37,23 @@ def base_path(url: str) -> str:
     return urlsplit(url).path.rstrip("/")
 
 
+def jwks_uri(issuer: str) -> str:
+    """Where the issuer's keys are (``jwks_uri``)."""
+    return f"{issuer.rstrip('/')}/jwks"
+
+
+def client_jwks_uri(issuer: str, client_id: str) -> str:
+    """Where the keys of a client are that has keys of its own; a client id needs no escapes (RFC 3986 section 3.3)."""
+    return f"{issuer.rstrip('/')}/clients/{client_id}/jwks"
+
+
 def server_metadata(
-    issuer: str, mtls: str, algorithms: tuple[str, ...] = ("ES256",), *, registers: bool = False
+    issuer: str,
+    mtls: str,
+    algorithms: tuple[str, ...] = ("ES256",),
+    published: tuple[str, ...] = (),
+    *,
+    registers: bool = False,
 ) -> dict[str, Any]:
     """RFC 8414 section 2 with RFC 8705 sections 3.3 and 5.
 
@@ -48,7 +63,9 @@ def server_metadata(
     Args:
         issuer: The issuer's identifier, also the base of the endpoints that ask for no certificate.
         mtls: The base of the endpoints that do.
-        algorithms: What it signs with.
+        algorithms: What it signs with by itself.
+        published: What there are keys for at ``jwks_uri`` if that is more, because clients ask for it. Keys of one
+            client alone are not there, and nothing here speaks of them.
         registers: Whether anybody may register clients.
     """
     base, mtls_base = issuer.rstrip("/"), mtls.rstrip("/")
@@ -59,7 +76,7 @@ def server_metadata(
     }
     return {
         "issuer": issuer,
-        "jwks_uri": f"{base}/jwks",
+        "jwks_uri": jwks_uri(issuer),
         **authenticated,
         **({"registration_endpoint": f"{base}/register"} if registers else {}),
         "mtls_endpoint_aliases": authenticated,
@@ -75,5 +92,5 @@ def server_metadata(
         "response_types_supported": (),
         # OpenID Connect Discovery 1.0 section 3 requires these two of every provider; its libraries refuse without.
         "subject_types_supported": ("public",),
-        "id_token_signing_alg_values_supported": algorithms,
+        "id_token_signing_alg_values_supported": published or algorithms,
     }

@@ -38,6 +38,8 @@ class Registration:
         extra_claims: Names and values of claims that its access tokens carry beside the issuer's own.
         dpop_bound: Whether tokens are bound to the key of a DPoP proof, and to no certificate (RFC 9449 section 5.2).
         keys: The keys that verify its assertions; empty unless it authenticates by ``private_key_jwt``.
+        signing_algorithm: What its access tokens are signed with (RFC 7518 section 3.1); "" for what the issuer takes.
+        dedicated_key: Whether a key of its own signs them.
         jwks_uri: Where its keys or certificates are instead (RFC 7591 section 2), "" if nowhere else.
         ends_with_certificate: Whether no access token outlives the certificate that it was issued over.
     """
@@ -66,6 +68,8 @@ class Registration:
     keys: tuple[AssertionKey, ...] = ()
     dpop_bound: bool = False
     jwks_uri: str = ""
+    signing_algorithm: str = ""
+    dedicated_key: bool = False
 
     @property
     def key(self) -> tuple[str, str]:

@@ -74,7 +74,7 @@ def information(services: Services, registration: Registration, token: str) -> b
     base = services.settings.issuer_url.rstrip("/")
     return msgspec.json.encode(
         {
-            **client_information(prepare(registration, services.settings.issuer_url)),
+            **client_information(prepare(registration, services.settings.issuer_url), services.settings.issuer_url),
             "registration_access_token": token,
             "registration_client_uri": f"{base}/register/{quote(registration.client_id, safe=':')}",
         }

@@ -9,7 +9,7 @@ import msgspec
 from mintls.core.oauth.client_information import client_information
 from mintls.core.oauth.errors import Reason
 from mintls.issuer.endpoints.operator import require_operator
-from mintls.issuer.endpoints.steps import SHOWN
+from mintls.issuer.endpoints.steps import SHOWN, signs_for
 from mintls.issuer.errors import error_body
 from mintls.issuer.exchange import Answer, Call
 from mintls.issuer.services import Services
@@ -27,5 +27,10 @@ def registration(services: Services, call: Call) -> Answer:
     if client is None:
         call.trail.reason = Reason.UNKNOWN_CLIENT
         return Answer(404, error_body("not_found", "no such client"))
-    problem = services.remote_keys.problem(call.target)
-    return Answer(200, msgspec.json.encode(client_information(client, problem)))
+    information = client_information(
+        client,
+        services.settings.issuer_url,
+        jwks_problem=services.remote_keys.problem(call.target),
+        signing_problem="" if signs_for(services, call, client) else "there is no key to sign its tokens with yet",
+    )
+    return Answer(200, msgspec.json.encode(information))

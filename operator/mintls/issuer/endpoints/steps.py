@@ -5,6 +5,7 @@ from collections.abc import Callable
 from mintls.core.oauth.client import Client
 from mintls.core.oauth.client_assertion import presented_assertion
 from mintls.core.oauth.client_authentication import authenticate, authenticate_by_assertion
+from mintls.core.oauth.client_signing_keys import key_for
 from mintls.core.oauth.errors import InvalidClient, OAuthError, Reason, TemporarilyUnavailable, UnknownKey
 from mintls.core.oauth.form import Form, check_charset, media_type, parse_form
 from mintls.core.oauth.json_body import MEDIA_TYPE, parse_json
@@ -154,12 +155,29 @@ def _note(call: Call, peer: Peer | None) -> Peer | None:
 
 
 def current_key(services: Services, call: Call) -> SigningKey:
-    """The key that signs now.
+    """The issuer's own key that signs now.
 
     Raises:
         TemporarilyUnavailable: There is none.
     """
     key = signing_key(services.directory.signing_keys, call.now)
+    if key is None:
+        raise TemporarilyUnavailable(Reason.NO_SIGNING_KEY)
+    return key
+
+
+def signs_for(services: Services, call: Call, client: Client) -> SigningKey | None:
+    """The key that signs the client's access tokens now; ``None`` if there is none as it wants it."""
+    return key_for(client.registration, services.directory.signing_keys, services.directory.asked_keys, call.now)
+
+
+def access_token_key(services: Services, call: Call, client: Client) -> SigningKey:
+    """As ``signs_for``.
+
+    Raises:
+        TemporarilyUnavailable: There is none.
+    """
+    key = signs_for(services, call, client)
     if key is None:
         raise TemporarilyUnavailable(Reason.NO_SIGNING_KEY)
     return key

@@ -6,7 +6,7 @@ from mintls.core.oauth.access_token import access_token_claims, sign_access_toke
 from mintls.core.oauth.confirmation import confirmation, token_type
 from mintls.core.oauth.token_request import grant_audience, grant_scope, parse_token_request, permit_grant
 from mintls.issuer.endpoints.proof import next_nonce, prove_key
-from mintls.issuer.endpoints.steps import authenticate_client, current_key, read_parameters
+from mintls.issuer.endpoints.steps import access_token_key, authenticate_client, read_parameters
 from mintls.issuer.exchange import NO_STORE, Answer, Call
 from mintls.issuer.services import Services
 
@@ -35,7 +35,7 @@ async def token(services: Services, call: Call) -> Answer:
     permit_grant(client, request.grant_type)
     scope = grant_scope(client, request.scope)
     audience = grant_audience(client, request.resources)
-    key = current_key(services, call)
+    key = access_token_key(services, call, client)
     jkt = await prove_key(services, call, client) if client.registration.dpop_bound else None
     claims = access_token_claims(
         client,
