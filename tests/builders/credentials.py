@@ -22,6 +22,7 @@ from mintls.controllers.entropy import new_key
 from mintls.controllers.issuing import kept_pair, secret_manifest
 from mintls.controllers.secretviews import contents_of, view_of
 from mintls.core.pki.certificate import CertificateFacts, encode_pem, facts
+from mintls.core.pki.jks import SALT_OCTETS
 from mintls.core.pki.keys import KeySpec, PrivateKey, encode_private_key
 from mintls.core.pki.names import parse_dn
 from mintls.core.pki.profiles import EMPTY_NAME, LeafProfile, serial_number
@@ -29,7 +30,7 @@ from mintls.core.pki.signing import sign_leaf
 from mintls.kube.jsonvalues import same_json, without_nulls
 from mintls.reconcile.announcement import Announcement
 from mintls.reconcile.certificate.conclude import conclude
-from mintls.reconcile.certificate.decide import decide, must_read
+from mintls.reconcile.certificate.decide import decide, must_read, must_read_passwords
 from mintls.reconcile.certificate.foreignwriter import after_repair
 from mintls.reconcile.certificate.values import (
     Conclusion,
@@ -44,6 +45,7 @@ from mintls.reconcile.certificate.values import (
 )
 from mintls.reconcile.conditions import find, holds
 from mintls.reconcile.credential import AuthorityView, Contents, SecretView, Violation, Wanted
+from mintls.reconcile.keystores import Made, PasswordSecret, make, version_used, wanted_keystores
 
 
 @cache
@@ -137,6 +139,9 @@ class SimulatedSecret:
         self.body["metadata"] = {**self.body["metadata"], "resourceVersion": str(self.version)}
 
 
+SALT = bytes(SALT_OCTETS)
+
+
 def carry_out(order: Issue | Rewrite, seen: Observed, secret: SimulatedSecret, authority: pki.Authority) -> Written:
     """Write the Secret as the controller does."""
     if isinstance(order, Issue):
@@ -145,12 +150,16 @@ def carry_out(order: Issue | Rewrite, seen: Observed, secret: SimulatedSecret, a
     else:
         leaf = order.credential.leaf
         pair = kept_pair(order.contents, order.wanted)
-    secret.put(manifest_of(seen.certificate, order.wanted, pair, order.revision))
+    files = {**pair, "ca.crt": order.wanted.files["ca.crt"].encode()}
+    keystores = make(order.wanted.keystores, seen.passwords or {}, files, SALT)
+    secret.put(manifest_of(seen.certificate, order.wanted, pair, order.revision, keystores))
     assert secret.view is not None
     return Written(leaf, secret.view.resource_version)
 
 
-def manifest_of(item: ClientCertificate, wanted: Wanted, pair: dict[str, bytes], revision: int) -> dict[str, Any]:
+def manifest_of(
+    item: ClientCertificate, wanted: Wanted, pair: dict[str, bytes], revision: int, keystores: Made | None = None
+) -> dict[str, Any]:
     """The Secret of a ClientCertificate."""
     return secret_manifest(
         namespace=item.metadata.namespace,
@@ -160,6 +169,7 @@ def manifest_of(item: ClientCertificate, wanted: Wanted, pair: dict[str, bytes],
         wanted=wanted,
         revision=revision,
         owner={"uid": item.metadata.uid, "controller": True},
+        keystores=keystores,
     )
 
 
@@ -177,6 +187,8 @@ class Life:
         changes: What else is observed differently.
         refused: What becomes of a write, if anything else than success.
         said: All announcements.
+        passwords: The Secrets with passwords of keystores, by name.
+        right_passwords: Their version that this process found the keystores right for.
     """
 
     item: ClientCertificate
@@ -190,6 +202,8 @@ class Life:
     said: list[Announcement] = field(default_factory=list)
     status_writes: int = 0
     repairs: Repairs | None = None
+    passwords: dict[str, PasswordSecret] = field(default_factory=dict)
+    right_passwords: str = ""
 
     def observe(self) -> Observed:
         """The Secret is read if it has to be."""
@@ -201,9 +215,13 @@ class Life:
             authority=self.view,
             now=self.now,
             repairs=self.repairs,
+            password_versions={name: secret.version for name, secret in self.passwords.items()},
+            right_passwords=self.right_passwords,
             **self.changes,
         )
-        return replace(seen, contents=self.secret.contents) if must_read(seen) else seen
+        if must_read(seen):
+            seen = replace(seen, contents=self.secret.contents)
+        return replace(seen, passwords=dict(self.passwords)) if must_read_passwords(seen) else seen
 
     def look(self, *, killed: bool = False) -> Conclusion | None:
         """One look; ``killed`` between the Secret's write and the status'."""
@@ -221,6 +239,8 @@ class Life:
             self.repairs = after_repair(seen)
         elif isinstance(decision, Keep):
             self.whole = decision.secret.resource_version
+        if seen.passwords is not None and (isinstance(outcome, Written) or isinstance(decision, Keep)):
+            self.right_passwords = version_used(wanted_keystores(self.item.spec), seen.passwords)
         self._write_status(conclusion)
         return conclusion
 
@@ -248,7 +268,7 @@ class Life:
 
     def restart(self) -> None:
         """Another process goes on."""
-        self.whole = ""
+        self.whole = self.right_passwords = ""
         self.repairs = None
 
     def edit_spec(self, **spec: Any) -> None:

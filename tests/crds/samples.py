@@ -8,6 +8,7 @@ from crds.authority_samples import AUTHORITIES
 from crds.certificate_samples import CERTIFICATES
 from crds.client_samples import CLIENTS
 from crds.external_samples import EXTERNALS
+from crds.keystore_samples import KEYSTORES
 from crds.name_samples import duration_samples, name_samples
 from crds.self_signed_samples import SELF_SIGNED
 from crds.spent_samples import SPENT
@@ -20,6 +21,7 @@ SAMPLES = (
     *CLIENTS,
     *SELF_SIGNED,
     *CERTIFICATES,
+    *KEYSTORES,
     *AUTHORITIES,
     *EXTERNALS,
     *ALLOWED_SAMPLES,

@@ -1,13 +1,14 @@
 """The operator's parts, put together. Nothing is asked of the Kubernetes API here."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthClient
 from mintls.controllers import clientsigningkeys, signingkeys
 from mintls.controllers.authorities import AuthorityController
-from mintls.controllers.certificates import CertificateController, CertificateIndex
+from mintls.controllers.certificateindex import CertificateIndex
+from mintls.controllers.certificates import CertificateController
 from mintls.controllers.clients import ClientController
 from mintls.controllers.clientsigningkeys import ClientSigningKeysController
 from mintls.controllers.clustertrustbundle import ClusterTrustBundleController
@@ -17,12 +18,13 @@ from mintls.controllers.issuers import Endpoints, EndpointSlices, IssuerReplicas
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.objects import ObjectStore
+from mintls.controllers.passwordsecrets import PasswordSecrets
 from mintls.controllers.podrestarts import PodRestartController
 from mintls.controllers.queue import ReconcileQueue
 from mintls.controllers.reporting import Reporter
 from mintls.controllers.rootreach import RootReach
 from mintls.controllers.scheduler import Clock
-from mintls.controllers.secretviews import SecretViews, view_of
+from mintls.controllers.secretviews import SecretKey, SecretViews, view_of
 from mintls.controllers.servercertificate import ServerCertificateController
 from mintls.controllers.servicerequests import (
     PodCertificateController,
@@ -71,6 +73,7 @@ class Assembly:
         informers: Watches that are not kopf's: Secrets by their metadata, trust bundles, namespaces by their labels,
             EndpointSlices.
         optional: Further ones, of kinds that not every Kubernetes serves.
+        passwords: Secrets with passwords of keystores.
         replicas: The issuer's replicas.
         external: Authorities whose CA is elsewhere.
     """
@@ -98,8 +101,14 @@ class Assembly:
             certificates=self._index,
             use=self._use,
             bundle_namespaces=self._bundle_namespaces,
+            passwords_used=self._passwords_used,
             namespace=settings.installation.operator_namespace,
             authority=settings.authority,
+        )
+        self.passwords = PasswordSecrets(
+            api,
+            used=lambda secret: bool(self._index.of_password(secret)),
+            on_change=self.triggers.password_changed,
         )
         self.clients = ObjectStore(OAuthClient, self.triggers.client_changed)
         self.certificates = ObjectStore(ClientCertificate, self.triggers.certificate_changed)
@@ -165,6 +174,9 @@ class Assembly:
 
     def _bundle_namespaces(self) -> frozenset[str]:
         return self._bundles.namespaces()
+
+    def _passwords_used(self, secrets: Iterable[SecretKey]) -> None:
+        self.passwords.follow(secrets)
 
     def _secret_informer(self) -> Informer[SecretView]:
         """Metadata alone: other people's Secrets, and the keys in ours, never come into this process's memory."""
@@ -279,6 +291,7 @@ class Assembly:
             clients=self._table,
             keyring=self._keyring,
             secrets=self._secrets,
+            passwords=self.passwords,
             index=self._index,
             installation=self._settings.installation,
             issuer_authority=self._settings.authority,

@@ -1,18 +1,19 @@
 """ClientCertificate: gather, decide, write the Secret, report."""
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate
+from mintls.controllers.certificateindex import CertificateIndex
 from mintls.controllers.certificatesource import SourceError
-from mintls.controllers.issuing import issue, kept_pair, secret_manifest
+from mintls.controllers.issuing import issue, kept_pair, make_keystores, secret_manifest
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key
 from mintls.controllers.objects import ObjectStore
+from mintls.controllers.passwordsecrets import PasswordSecrets
 from mintls.controllers.refusals import violation_of
 from mintls.controllers.reporting import Reporter
 from mintls.controllers.scheduler import Clock
@@ -25,7 +26,7 @@ from mintls.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Not
 from mintls.kube.managedfields import handed_over, posted_fields, stated_fields
 from mintls.kube.paths import CLIENT_CERTIFICATES, SECRETS
 from mintls.reconcile.certificate.conclude import conclude, conclude_unread
-from mintls.reconcile.certificate.decide import decide, must_read
+from mintls.reconcile.certificate.decide import decide, must_read, must_read_passwords
 from mintls.reconcile.certificate.foreignwriter import after_repair
 from mintls.reconcile.certificate.values import (
     Blocked,
@@ -42,6 +43,7 @@ from mintls.reconcile.certificate.values import (
 from mintls.reconcile.clienttable import ClientTable
 from mintls.reconcile.credential import CONTENTS_DIGEST, ROOT_KEY, AuthorityView, SecretView, Violation
 from mintls.reconcile.installation import Installation
+from mintls.reconcile.keystores import PASSWORDS_VERSION, password_secrets, version_used, wanted_keystores
 from mintls.reconcile.reasons import Reason
 
 logger = logging.getLogger(__name__)
@@ -55,53 +57,6 @@ _ROUNDS = 4
 
 class SecretMoved(Exception):  # noqa: N818 - not an error: what was observed is no longer so
     """The Secret is not the one that was observed: observe again."""
-
-
-class CertificateIndex:
-    """Which ClientCertificates name a client, an authority or a Secret."""
-
-    def __init__(self) -> None:
-        self._by_client: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
-        self._by_authority: defaultdict[str, set[ObjectKey]] = defaultdict(set)
-        self._by_secret: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
-
-    def changed(self, key: ObjectKey, old: ClientCertificate | None, new: ClientCertificate | None) -> None:
-        """Follow one object."""
-        namespace = key[0]
-        if old is not None:
-            _discard(self._by_client, (namespace, old.spec.client_ref.name), key)
-            _discard(self._by_authority, old.spec.authority_ref.name, key)
-            _discard(self._by_secret, (namespace, old.spec.secret_name), key)
-        if new is not None:
-            self._by_client[namespace, new.spec.client_ref.name].add(key)
-            self._by_authority[new.spec.authority_ref.name].add(key)
-            self._by_secret[namespace, new.spec.secret_name].add(key)
-
-    def of_client(self, client: ObjectKey) -> frozenset[ObjectKey]:
-        """Those that authenticate a client."""
-        return frozenset(self._by_client.get(client, ()))
-
-    def of_authority(self, name: str) -> frozenset[ObjectKey]:
-        """Those that an authority signs."""
-        return frozenset(self._by_authority.get(name, ()))
-
-    def of_all_authorities(self) -> frozenset[ObjectKey]:
-        """All of them."""
-        return frozenset().union(*self._by_authority.values())
-
-    def of_namespace(self, namespace: str) -> frozenset[ObjectKey]:
-        """Those of a namespace."""
-        return frozenset(key for key in self.of_all_authorities() if key[0] == namespace)
-
-    def of_secret(self, secret: ObjectKey) -> frozenset[ObjectKey]:
-        """Those that write to a Secret."""
-        return frozenset(self._by_secret.get(secret, ()))
-
-
-def _discard[K](index: defaultdict[K, set[ObjectKey]], entry: K, key: ObjectKey) -> None:
-    index[entry].discard(key)
-    if not index[entry]:
-        del index[entry]
 
 
 class CertificateController:
@@ -118,6 +73,7 @@ class CertificateController:
         clients: ClientTable,
         keyring: Keyring,
         secrets: SecretViews,
+        passwords: PasswordSecrets,
         index: CertificateIndex,
         installation: Installation,
         issuer_authority: str,
@@ -140,6 +96,7 @@ class CertificateController:
         self._clients = clients
         self._keyring = keyring
         self._secrets = secrets
+        self._passwords = passwords
         self._index = index
         self._installation = installation
         self._issuer_authority = issuer_authority
@@ -148,6 +105,7 @@ class CertificateController:
         self._on_not_had = on_not_had
         self._clock = clock
         self._whole: dict[ObjectKey, str] = {}
+        self._right_passwords: dict[ObjectKey, str] = {}
         self._repairs: dict[ObjectKey, Repairs] = {}
 
     async def reconcile(self, key: Key) -> datetime | None:
@@ -162,8 +120,8 @@ class CertificateController:
         for _ in range(_ROUNDS):
             certificate = self._store.get((key.namespace, key.name))
             if certificate is None or certificate.metadata.deletion_timestamp is not None:
-                self._whole.pop((key.namespace, key.name), None)
-                self._repairs.pop((key.namespace, key.name), None)
+                for known in (self._whole, self._right_passwords, self._repairs):
+                    known.pop((key.namespace, key.name), None)
                 return None
             if not self._authorities_are_known(certificate):
                 return None  # at start: the authority's own reconciliation asks for this one again
@@ -201,9 +159,12 @@ class CertificateController:
 
     async def _gather(self, certificate: ClientCertificate) -> Observed:
         seen = self._observed(certificate)
-        if not must_read(seen):
-            return seen
-        return await self._read(seen)
+        if must_read(seen):
+            seen = await self._read(seen)
+        if must_read_passwords(seen):
+            names = password_secrets(certificate.spec)
+            seen = replace(seen, passwords=await self._passwords.read(certificate.metadata.namespace, names))
+        return seen
 
     def _observed(self, certificate: ClientCertificate) -> Observed:
         key = (certificate.metadata.namespace, certificate.metadata.name)
@@ -223,6 +184,8 @@ class CertificateController:
             now=self._clock(),
             namespace_labels=self._labels.get(("", certificate.metadata.namespace), {}),
             repairs=self._repairs.get(key),
+            password_versions=self._passwords.versions(certificate.metadata.namespace, certificate.spec),
+            right_passwords=self._right_passwords.get(key, ""),
         )
 
     def _authority(self, certificate: ClientCertificate) -> AuthorityView | None:
@@ -302,7 +265,7 @@ class CertificateController:
             )
         except SourceError as error:
             return self._not_had(order, error)
-        manifest = self._manifest(seen, order, pair.files, pair.root_key)
+        manifest = await self._manifest(seen, order, pair.files, pair.root_key)
         if order.secret is None:
             body = await self._writer.create(SECRETS.collection(seen.certificate.metadata.namespace), manifest)
         else:
@@ -316,7 +279,7 @@ class CertificateController:
         return Failed(Violation(violation.reason, f"no certificate was had: {violation.message}"))
 
     async def _rewrite(self, seen: Observed, order: Rewrite) -> Outcome:
-        manifest = self._manifest(seen, order, kept_pair(order.contents, order.wanted))
+        manifest = await self._manifest(seen, order, kept_pair(order.contents, order.wanted))
         return self._written(
             seen, await self._apply(seen, order.secret, manifest), order.credential.leaf, order.contents.data["tls.crt"]
         )
@@ -324,10 +287,7 @@ class CertificateController:
     async def _apply(self, seen: Observed, secret: SecretView, manifest: Object) -> Object:
         """Replace what is ours in the very Secret that was observed."""
         version = secret.resource_version
-        if (
-            secret.posted
-            and secret.annotations.get(CONTENTS_DIGEST) != manifest["metadata"]["annotations"][CONTENTS_DIGEST]
-        ):
+        if secret.posted and _something_goes(secret, manifest["metadata"]["annotations"]):
             version = await self._hand_over(seen, secret, manifest)
         metadata = {**manifest["metadata"], "uid": secret.uid, "resourceVersion": version}
         return await self._writer.apply(
@@ -355,7 +315,9 @@ class CertificateController:
         body = await self._writer.merge_patch(path, patch)
         return str(body["metadata"]["resourceVersion"])
 
-    def _manifest(self, seen: Observed, order: Issue | Rewrite, pair: dict[str, bytes], root_key: str = "") -> Object:
+    async def _manifest(
+        self, seen: Observed, order: Issue | Rewrite, pair: dict[str, bytes], root_key: str = ""
+    ) -> Object:
         meta = seen.certificate.metadata
         return secret_manifest(
             namespace=meta.namespace,
@@ -365,6 +327,7 @@ class CertificateController:
             wanted=order.wanted,
             revision=order.revision,
             root_key=root_key or _root_key(order),
+            keystores=await make_keystores(order.wanted, pair, seen.passwords),
             owner={
                 "apiVersion": CLIENT_CERTIFICATES.api_version,
                 "kind": CLIENT_CERTIFICATES.kind,
@@ -382,6 +345,10 @@ class CertificateController:
 
     def _remember(self, seen: Observed, decision: Decision, outcome: Outcome) -> None:
         meta = seen.certificate.metadata
+        if isinstance(outcome, Written) or (isinstance(decision, Keep) and seen.passwords is not None):
+            self._right_passwords[meta.namespace, meta.name] = version_used(
+                wanted_keystores(seen.certificate.spec), seen.passwords or {}
+            )
         if isinstance(outcome, Written):
             self._whole[meta.namespace, meta.name] = outcome.resource_version
             repairs = after_repair(seen)
@@ -396,6 +363,13 @@ class CertificateController:
 
 def _secret_key(certificate: ClientCertificate) -> ObjectKey:
     return (certificate.metadata.namespace, certificate.spec.secret_name)
+
+
+def _something_goes(secret: SecretView, annotations: Mapping[str, str]) -> bool:
+    """Whether the Secret may have what is ours and is wanted no more, or a keystore that cannot be made any more."""
+    if secret.annotations.get(CONTENTS_DIGEST) != annotations[CONTENTS_DIGEST]:
+        return True
+    return PASSWORDS_VERSION in secret.annotations and PASSWORDS_VERSION not in annotations
 
 
 def _root_key(order: Issue | Rewrite) -> str:

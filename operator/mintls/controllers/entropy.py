@@ -4,6 +4,7 @@ import secrets
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from mintls.core.pki.jks import SALT_OCTETS
 from mintls.core.pki.keys import KeySpec, PrivateKey
 from mintls.core.pki.profiles import serial_number
 
@@ -15,6 +16,11 @@ def new_key(spec: KeySpec) -> PrivateKey:
     if spec.algorithm == "Ed25519":
         return ed25519.Ed25519PrivateKey.generate()
     return ec.generate_private_key(ec.SECP384R1() if spec.size == 384 else ec.SECP256R1())
+
+
+def new_salt() -> bytes:
+    """A new salt of a keystore."""
+    return secrets.token_bytes(SALT_OCTETS)
 
 
 def new_serial() -> int:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mintls.controllers.certificatesource import CertificateSource, Order
-from mintls.controllers.entropy import new_key
+from mintls.controllers.entropy import new_key, new_salt
 from mintls.core.pki.certificate import CertificateFacts, encode_pem
 from mintls.core.pki.keys import PrivateKey, encode_private_key, encoding_of, load_private_key
 from mintls.core.pki.outputformats import further_files
@@ -24,6 +24,7 @@ from mintls.reconcile.credential import (
     Wanted,
     bundle_digest,
 )
+from mintls.reconcile.keystores import Made, Passwords, make
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,19 @@ def kept_pair(contents: Contents, wanted: Wanted) -> dict[str, bytes]:
     return {"tls.crt": contents.data["tls.crt"], "tls.key": pem}
 
 
+async def make_keystores(wanted: Wanted, pair: Mapping[str, bytes], passwords: Passwords | None) -> Made:
+    """The keystores of a pair, as far as there are passwords for them.
+
+    Raises:
+        PKIError: The pair cannot be read.
+    """
+    if not wanted.keystores:
+        return Made()
+    files = {**pair, "ca.crt": wanted.files["ca.crt"].encode()}
+    # A key is derived of each password, which is meant to take its time.
+    return await asyncio.to_thread(make, wanted.keystores, passwords or {}, files, new_salt())
+
+
 def secret_manifest(
     *,
     namespace: str,
@@ -97,6 +111,7 @@ def secret_manifest(
     revision: int,
     owner: Mapping[str, Any] | None,
     root_key: str = "",
+    keystores: Made | None = None,
 ) -> dict[str, Any]:
     """The Secret of a credential, whole.
 
@@ -109,7 +124,9 @@ def secret_manifest(
         revision: How many certificates were issued so far.
         owner: Owner reference of the object that it ends with.
         root_key: Fingerprint of the root key that the certificate was issued under, if not of the authority's own.
+        keystores: Those that were made of the pair.
     """
+    keystores = keystores or Made()
     root_key = root_key or wanted.authority.fingerprint
     metadata: dict[str, Any] = {
         "name": name,
@@ -123,6 +140,7 @@ def secret_manifest(
             ROOT_KEY: root_key,
             **({BUNDLE_DIGEST: bundle_digest(wanted.files["ca.crt"])} if "ca.crt" in wanted.files else {}),
             REVISION: str(revision),
+            **keystores.annotations,
         },
     }
     if owner is not None:
@@ -136,7 +154,7 @@ def secret_manifest(
         "metadata": metadata,
         # A Secret of type kubernetes.io/tls has to have a key.
         "type": "kubernetes.io/tls" if "tls.key" in pair else "Opaque",
-        "data": {file: _base64(value) for file, value in (*pair.items(), *files.items())},
+        "data": {file: _base64(value) for file, value in (*pair.items(), *files.items(), *keystores.files.items())},
     }
 
 

@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 LEASE = "mintls-operator"
 _FIRST_RETRY = timedelta(milliseconds=200)
 _LONGEST_RETRY = timedelta(minutes=2)
+_PASSWORDS_SECONDS = 10.0
 _LONGEST_START_WAIT = timedelta(seconds=10)
 
 
@@ -101,6 +102,7 @@ class Operator:
                 return await stack.enter_async_context(running(coroutine, name))
 
             tasks = [await start(informer.run(), informer.resource.plural) for informer in self._parts.informers]
+            tasks.append(await start(self._parts.passwords.run(), "passwords"))
             served = await self._served()
             tasks += [await start(informer.run(), informer.resource.plural) for informer in served]
             if not await unless(stop, self._catch_up(served)):
@@ -140,6 +142,7 @@ class Operator:
             await self._until_done(self._create_authority, "first authority")
         for informer in (*self._parts.informers, *served):
             await informer.synced()
+        await self._parts.passwords.synced(_PASSWORDS_SECONDS)
         for authority in self._parts.authorities:
             await self._look(Key(Kind.AUTHORITY, "", authority.metadata.name))
         await self._look(SIGNING_KEYS)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from mintls.api.v1alpha1 import ClientCertificate
-from mintls.controllers.certificates import CertificateIndex
+from mintls.controllers.certificateindex import CertificateIndex
 from mintls.controllers.issuers import IssuerReplicas, Trusted
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.objects import ObjectStore

@@ -6,7 +6,7 @@ from typing import Any
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthClient
 from mintls.api.v1alpha1.clientcertificate import RESTART_PODS
 from mintls.controllers import clientsigningkeys, signingkeys
-from mintls.controllers.certificates import CertificateIndex
+from mintls.controllers.certificateindex import CertificateIndex, passwords_of
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.objects import ObjectKey
 from mintls.controllers.queue import Lane, ReconcileQueue
@@ -41,6 +41,7 @@ class Triggers:
         certificates: CertificateIndex,
         use: NamespaceUse,
         bundle_namespaces: Callable[[], Iterable[str]],
+        passwords_used: Callable[[Iterable[ObjectKey]], None],
         namespace: str,
         authority: str,
     ) -> None:
@@ -52,6 +53,7 @@ class Triggers:
             certificates: Follows ClientCertificates.
             use: Follows which namespaces have objects.
             bundle_namespaces: Where a trust bundle is, or has to be.
+            passwords_used: Told of Secrets with passwords that may have come into use or gone out of it.
             namespace: The operator's namespace.
             authority: The authority of the issuer's own certificate.
         """
@@ -62,6 +64,7 @@ class Triggers:
         self._certificates = certificates
         self._use = use
         self._bundle_namespaces = bundle_namespaces
+        self._passwords_used = passwords_used
         self._namespace = namespace
         self._authority = authority
 
@@ -82,6 +85,8 @@ class Triggers:
         secret = (key[0], old.spec.secret_name) if old is not None else None
         rivals = self._certificates.of_secret(secret) if secret else frozenset[ObjectKey]()
         self._certificates.changed(key, old, new)
+        if passwords := passwords_of(old) ^ passwords_of(new):
+            self._passwords_used(passwords)
         self._add(Kind.CERTIFICATE, {key} | rivals)
         if new is not None:
             self.credential_written(new)
@@ -137,6 +142,10 @@ class Triggers:
             self._queue.add(CLIENT_SIGNING_KEYS, self._lane())
         elif key[1] == servercertificate.NAME:
             self._queue.add(SERVER_CERTIFICATE, self._lane())
+
+    def password_changed(self, secret: ObjectKey) -> None:
+        """A Secret with passwords: the certificates whose keystores have them."""
+        self._add(Kind.CERTIFICATE, self._certificates.of_password(secret))
 
     def supplied_authority_changed(self, change: Change[SecretView]) -> None:
         """Somebody else's Secret with an authority's CA: the authority that its label names."""

@@ -24,6 +24,8 @@ from mintls.core.pki.origin import Origin
 from mintls.core.pki.outputformats import OutputFormat, further_files
 from mintls.core.schedule import jitter, renewal_time
 from mintls.reconcile.distribution import Distribution
+from mintls.reconcile.keystores import Passwords, WantedKeystore
+from mintls.reconcile.keystores import differing as differing_keystores
 from mintls.reconcile.reasons import Reason
 
 MANAGED_BY = ("app.kubernetes.io/managed-by", "mintls")
@@ -143,6 +145,7 @@ class Wanted:
         origin: The object that the certificate is for.
         request_key: The public key that a certificate was requested for; ``None`` where the key is made here.
         formats: Further forms of certificate and key.
+        keystores: Keystores with both, each under a password.
         requests: What somebody asked for by annotations, by their names. The Secret carries the same annotations: that
             is how it is known that it answers them, also when nobody lived to write the status.
     """
@@ -163,6 +166,7 @@ class Wanted:
     origin: Origin | None = None
     request_key: PublicKey | None = field(default=None, repr=False)
     formats: tuple[OutputFormat, ...] = ()
+    keystores: tuple[WantedKeystore, ...] = ()
 
     @property
     def certificate_digest(self) -> str:
@@ -183,7 +187,9 @@ class Wanted:
         files = sorted(self.files.items())
         # What is said by few is hashed only where it is said: the digest of all others stays what it was before.
         encoding = "" if self.encoding == "PKCS8" else self.encoding
-        more = (encoding, sorted(self.labels.items()), sorted(self.annotations.items()), *sorted(self.formats))
+        keystores = [(one.kind, one.alias, one.profile, one.secret, one.key) for one in self.keystores]
+        named = (sorted(self.labels.items()), sorted(self.annotations.items()))
+        more = (encoding, *named, *sorted(self.formats), *keystores)
         return _digest((files, more) if any(more) else files)
 
     def normalized_names(self) -> frozenset[NormalizedName]:
@@ -265,6 +271,7 @@ class Situation:
         validity: Validity of the certificate in the Secret; ``None`` if unknown.
         now: The time.
         uid: uid of the object that times are spread by.
+        passwords: The Secrets with passwords of keystores; ``None`` while they were not read.
     """
 
     wanted: Wanted
@@ -274,6 +281,7 @@ class Situation:
     validity: Validity | None
     now: datetime
     uid: str = ""
+    passwords: Passwords | None = None
 
     @property
     def reissue(self) -> datetime | None:
@@ -300,6 +308,7 @@ def situation(
     remembered: Validity | None,
     uid: str,
     now: datetime,
+    passwords: Passwords | None = None,
 ) -> Situation:
     """Read the credential once and put together what the checks look at.
 
@@ -310,6 +319,7 @@ def situation(
         remembered: The validity that was found when it was read before.
         uid: uid of the object that the renewal time is spread by.
         now: The time.
+        passwords: The Secrets with passwords of keystores, if they were read.
     """
     if contents is None:
         return Situation(wanted, secret, None, None, remembered, now, uid)
@@ -317,7 +327,8 @@ def situation(
         credential = _credential_of(contents, wanted)
     except CredentialBroken as broken:
         return Situation(wanted, secret, contents, broken, None, now, uid)
-    return Situation(wanted, secret, contents, credential, validity_of(credential.leaf, wanted, uid), now, uid)
+    validity = validity_of(credential.leaf, wanted, uid)
+    return Situation(wanted, secret, contents, credential, validity, now, uid, passwords)
 
 
 def _credential_of(contents: Contents, wanted: Wanted) -> Credential:
@@ -505,6 +516,8 @@ def _contents_differ(now: Situation) -> Violation | None:
     if now.contents is not None:
         there = now.contents.data
         differing = [name for name, content in _files(now.wanted, now.contents) if there.get(name) != content]
+        if now.passwords is not None and now.secret is not None:
+            differing += differing_keystores(now.wanted.keystores, now.passwords, there, now.secret.annotations)
         if differing:
             return Violation(Reason.CONTENTS_DIFFER, f"the Secret needs another {', '.join(sorted(differing))}")
     if now.secret is None or now.secret.annotations.get(CONTENTS_DIGEST) == now.wanted.contents_digest:

@@ -115,10 +115,13 @@ def _holds(kind: str, keystore: bytes, certificates: tuple[x509.Certificate, ...
     return keystore == render_jks(certificates) if kind == "JKS" else holds_pkcs12(keystore, certificates)
 
 
+def _render(kind: str, certificates: tuple[x509.Certificate, ...]) -> bytes:
+    return render_jks(certificates) if kind == "JKS" else render_pkcs12(certificates)
+
+
 def manifest(namespace: str, bundle: Bundle) -> dict[str, object]:
     """The ConfigMap to apply."""
-    renderers = {"JKS": render_jks, "PKCS12": render_pkcs12}
-    keystores = {FILES[kind]: _base64(renderers[kind](bundle.certificates)) for kind in sorted(bundle.keystores)}
+    keystores = {FILES[kind]: _base64(_render(kind, bundle.certificates)) for kind in sorted(bundle.keystores)}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",

@@ -70,6 +70,8 @@ def test_an_object_whose_fields_have_defaults_has_one_too() -> None:
     assert missing == [
         "OAuthClient.spec.authorities[]",
         "ClientCertificate.spec",
+        *(f"ClientCertificate.spec.keystores.{kind}" for kind in ("pkcs12", "pkcs12.passwordSecretRef")),
+        *(f"ClientCertificate.spec.keystores.{kind}" for kind in ("jks", "jks.passwordSecretRef")),
         "CertificateAuthority.spec.selfSigned",
         "CertificateAuthority.spec.external.certManager.issuerRef",
     ]

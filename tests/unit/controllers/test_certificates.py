@@ -11,10 +11,12 @@ from builders.fake_api import FakeApi, Object
 from builders.objects import INSTALLATION, body, ca_object, certificate_body, client, default_authority
 from builders.pki import NOW, authority
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate
-from mintls.controllers.certificates import CertificateController, CertificateIndex
+from mintls.controllers.certificateindex import CertificateIndex
+from mintls.controllers.certificates import CertificateController
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.objects import ObjectStore
+from mintls.controllers.passwordsecrets import PasswordSecrets
 from mintls.controllers.reporting import Reporter
 from mintls.controllers.secretviews import SecretViews, view_of
 from mintls.controllers.writer import NotLeadingError, Writer
@@ -66,6 +68,7 @@ class World:
             clients=self.clients,
             keyring=self.keyring,
             secrets=self.secrets,
+            passwords=PasswordSecrets(api, used=lambda _secret: False, on_change=lambda _secret: None),
             index=self.index,
             installation=INSTALLATION,
             issuer_authority="default",

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from builders.objects import certificate, certificate_body, secret_view
 from mintls.api.v1alpha1 import ClientCertificate
-from mintls.controllers.certificates import CertificateIndex
+from mintls.controllers.certificateindex import CertificateIndex
 from mintls.controllers.objects import ObjectKey, ObjectStore
 from mintls.controllers.secretviews import SecretKey, SecretViews, contents_of, view_of
 from mintls.controllers.trustbundles import NamespaceUse
 from mintls.kube.informer import Change
 from mintls.reconcile.credential import SecretView
+from mintls.reconcile.keystores import password_secrets
 
 KEY = ("shop", "billing")
 READY = {
@@ -379,6 +380,13 @@ specs = st.fixed_dictionaries(
         "clientRef": st.sampled_from("xy").map(lambda name: {"name": name}),
         "secretName": st.sampled_from("st"),
         "authorityRef": st.sampled_from("pq").map(lambda name: {"name": name}),
+        "keystores": st.fixed_dictionaries(
+            {},
+            optional={
+                kind: st.sampled_from("vw").map(lambda name: {"passwordSecretRef": {"name": name}})
+                for kind in ("pkcs12", "jks")
+            },
+        ),
     }
 )
 
@@ -401,6 +409,9 @@ def test_the_index_is_what_a_search_through_all_would_find(history: list[tuple[s
     for name in "pq":
         found = {key for key, item in items.items() if item.spec.authority_ref.name == name}
         assert index.of_authority(name) == found
+    for name in "vw":
+        found = {key for key, item in items.items() if name in password_secrets(item.spec)}
+        assert index.of_password(("shop", name)) == found
 
 
 class TestTheUseOfNamespaces:

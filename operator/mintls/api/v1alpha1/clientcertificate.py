@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from mintls.api.v1alpha1.keyspec import CLIENT_KEY_RULES, ClientPrivateKey
+from mintls.api.v1alpha1.keystores import KEYSTORE_RULES, Keystores
 from mintls.api.v1alpha1.meta import (
     AGE_COLUMN,
     MESSAGE_COLUMN,
@@ -63,6 +64,7 @@ _SPEC_RULES = cel(
         "with a request the key is not here, and can have no further form: leave additionalOutputFormats out",
         field="additionalOutputFormats",
     ),
+    *KEYSTORE_RULES,
     Rule(
         "has(self.request) == has(oldSelf.request)",
         "a key that is made here and one that is elsewhere do not change places: make another ClientCertificate",
@@ -176,6 +178,7 @@ class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
             extra_json_schema=LIST_MAP_BY_TYPE,
         ),
     ] = ()
+    keystores: Keystores | None = None
     dns_names: Annotated[
         tuple[DNSName, ...],
         Meta(

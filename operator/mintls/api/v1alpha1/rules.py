@@ -141,6 +141,17 @@ OBJECT_NAME = Rule(
 )
 
 
+# Kubernetes API reference, "Secret": keys of data.
+SECRET_KEY = Rule(
+    matches("[A-Za-z0-9._-]+"), "must be a key of a Secret: letters, digits, -, _ and . only, such as password"
+)
+# Java turns an alias that it is asked for into lower case, and then finds no other.
+KEYSTORE_ALIAS = Rule(
+    matches("[a-z0-9]([a-z0-9._-]*[a-z0-9])?"),
+    "must be lower-case letters, digits, -, _ and . with a letter or digit at both ends, such as certificate",
+)
+
+
 def object_name_meta(description: str) -> Meta:
     """Schema of an object's name (RFC 1123 subdomain, as Kubernetes demands of most names)."""
     return Meta(description=description, max_length=253, extra_json_schema=cel(OBJECT_NAME))

@@ -30,6 +30,7 @@ from mintls.reconcile.certificate.values import (
 )
 from mintls.reconcile.conditions import Finding
 from mintls.reconcile.credential import Validity, Violation, validity_of
+from mintls.reconcile.keystores import password_problem, wanted_keystores
 from mintls.reconcile.reasons import Reason
 
 _ASK_AGAIN = timedelta(minutes=1)
@@ -126,7 +127,7 @@ def _conclude_written(seen: Observed, decision: Issue | Rewrite, written: Writte
         f"serial {written.leaf.serial:x}, valid until {_time(validity.not_after)}",
     )
     reissue = decision.reissue if isinstance(decision, Rewrite) else None
-    return Conclusion(status, _next_look(validity, reissue), announcement)
+    return Conclusion(status, _next_look(validity, reissue), _warn_of_keystores(seen) or announcement)
 
 
 def _next_look(validity: Validity, reissue: datetime | None) -> datetime:
@@ -152,7 +153,7 @@ def _conclude_kept(seen: Observed, kept: Keep) -> Conclusion:
         if _same_but_version(status, seen.certificate.status):
             # A foreign label on the Secret changes its version and nothing that matters: remembered, not written.
             return Conclusion(seen.certificate.status, _next_look(kept.validity, kept.reissue))
-        return Conclusion(status, _next_look(kept.validity, kept.reissue))
+        return Conclusion(status, _next_look(kept.validity, kept.reissue), _warn_of_keystores(seen))
     status = msgspec.structs.replace(
         _status(seen, _issued(seen, kept.validity)),
         renewal_time=kept.validity.renewal_time,
@@ -189,14 +190,34 @@ def _good_status(
 
 
 def _issued(seen: Observed, validity: Validity) -> tuple[Finding, ...]:
+    lacking = _keystores_lacking(seen)
+    if lacking:
+        return conds.stalled(lacking.reason, lacking.message)
     message = f'Secret "{seen.certificate.spec.secret_name}" has a certificate until {_time(validity.not_after)}'
     return conds.ready(Reason.ISSUED, message)
 
 
+def _keystores_lacking(seen: Observed) -> Violation | None:
+    """Why not all keystores could be made; everything else of the Secret does not wait for that."""
+    problem = password_problem(wanted_keystores(seen.certificate.spec), seen.passwords or {})
+    if seen.passwords is None or problem is None:
+        return None
+    secret = seen.certificate.spec.secret_name
+    message = f'Secret "{secret}" lacks a keystore, and has all else: {problem.message}'
+    return Violation(problem.reason, message)
+
+
+def _warn_of_keystores(seen: Observed) -> Announcement | None:
+    lacking = _keystores_lacking(seen)
+    return _warn_once(seen, lacking, "Ready") if lacking else None
+
+
 def _ready_but(seen: Observed, current: Validity, violation: Violation) -> tuple[Finding, ...]:
     """Still good, but its renewal does not get on."""
+    lacking = _keystores_lacking(seen)
     message = f"the certificate is good until {_time(current.not_after)}, but its renewal waits: {violation.message}"
-    return (*conds.ready(Reason.ISSUED, message), _issuing(_as_urgent(seen, current, violation)))
+    ready = conds.stalled(lacking.reason, lacking.message) if lacking else conds.ready(Reason.ISSUED, message)
+    return (*ready, _issuing(_as_urgent(seen, current, violation)))
 
 
 def _as_urgent(seen: Observed, current: Validity, violation: Violation) -> Violation:

@@ -35,6 +35,7 @@ from mintls.reconcile.credential import (
     without_ours,
 )
 from mintls.reconcile.keyspec import key_spec
+from mintls.reconcile.keystores import PASSWORDS_VERSION, passwords_version, wanted_keystores
 from mintls.reconcile.reasons import Reason
 
 
@@ -55,14 +56,33 @@ def must_read(seen: Observed) -> bool:
     there = _situation(seen, wanted)
     if _remembered(seen, wanted) is None or first_violation(REWRITE_CHECKS, there) is not None:
         return True
+    if not _passwords_are_known(seen, wanted):
+        return True
     return wanted.keeps_key and first_violation(ISSUE_CHECKS, there) is not None and _postponed_until(seen) is None
+
+
+def must_read_passwords(seen: Observed) -> bool:
+    """Whether the passwords of keystores have to be read before ``decide``; asked after ``must_read``."""
+    wanted = wanted_credential(seen)
+    if isinstance(wanted, Blocked) or not wanted.keystores:
+        return False
+    return seen.contents is not None or first_violation(ISSUE_CHECKS, _situation(seen, wanted)) is not None
+
+
+def _passwords_are_known(seen: Observed, wanted: Wanted) -> bool:
+    """Whether the keystores have the passwords that there are: by the memory of this process, or by the Secret."""
+    if not wanted.keystores:
+        return True
+    version = passwords_version(wanted.keystores, seen.password_versions)
+    said = seen.secret.annotations.get(PASSWORDS_VERSION, "") if seen.secret else ""
+    return bool(version) and version in {seen.right_passwords, said}
 
 
 def decide(seen: Observed) -> Decision:
     """What to do now. The same answer for a new object, a changed one, a restart, a timer and a changed Secret.
 
     Raises:
-        ValueError: ``contents`` were not read although ``must_read`` asks for them.
+        ValueError: ``contents`` or ``passwords`` were not read although they are asked for.
     """
     wanted = wanted_credential(seen)
     if isinstance(wanted, Blocked):
@@ -78,6 +98,8 @@ def decide(seen: Observed) -> Decision:
     paused = pause(seen, violation) if not _asked_anew(seen) else None
     if paused:
         return Postponed(*paused, None)
+    if wanted.keystores and seen.passwords is None:
+        raise ValueError("the passwords of keystores have to be read before the Secret is written")
     return _issue(seen, wanted, there, violation) if issue else _rewrite(seen, wanted, there, violation)
 
 
@@ -117,6 +139,7 @@ def wanted_credential(seen: Observed) -> Wanted | Blocked:
         origin=origin,
         request_key=request.key if request else None,
         formats=tuple(form.type for form in spec.additional_output_formats),
+        keystores=wanted_keystores(spec) if request is None else (),
     )
 
 
@@ -144,6 +167,7 @@ def _situation(seen: Observed, wanted: Wanted) -> Situation:
         remembered=_remembered(seen, wanted),
         uid=seen.certificate.metadata.uid,
         now=seen.now,
+        passwords=seen.passwords,
     )
 
 

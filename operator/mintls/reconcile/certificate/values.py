@@ -13,6 +13,7 @@ from mintls.core.pki.keys import PrivateKey
 from mintls.reconcile.announcement import Announcement
 from mintls.reconcile.credential import AuthorityView, Contents, SecretView, Validity, Violation, Wanted
 from mintls.reconcile.installation import Installation
+from mintls.reconcile.keystores import Passwords
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,9 @@ class Observed:
         now: The time.
         namespace_labels: The labels of its namespace.
         repairs: The repairs of late that others have undone; ``None`` if there were none.
+        password_versions: The versions of the Secrets with passwords of keystores, by name, as a watch tells them.
+        right_passwords: ``passwords_version`` that the keystores were last found right for; "" for none.
+        passwords: These Secrets; ``None`` while ``must_read_passwords`` does not ask for them.
     """
 
     certificate: ClientCertificate
@@ -68,6 +72,9 @@ class Observed:
     now: datetime
     namespace_labels: Mapping[str, str] = field(default_factory=dict)
     repairs: Repairs | None = None
+    password_versions: Mapping[str, str] = field(default_factory=dict)
+    right_passwords: str = ""
+    passwords: Passwords | None = None
 
 
 @dataclass(frozen=True, slots=True)

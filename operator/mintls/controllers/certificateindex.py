@@ -1,0 +1,70 @@
+"""ClientCertificates by what they name."""
+
+from collections import defaultdict
+
+from mintls.api.v1alpha1 import ClientCertificate
+from mintls.controllers.objects import ObjectKey
+from mintls.reconcile.keystores import password_secrets
+
+
+class CertificateIndex:
+    """Which ClientCertificates name a client, an authority, or a Secret to write to or with a password."""
+
+    def __init__(self) -> None:
+        self._by_client: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
+        self._by_authority: defaultdict[str, set[ObjectKey]] = defaultdict(set)
+        self._by_secret: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
+        self._by_password: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
+
+    def changed(self, key: ObjectKey, old: ClientCertificate | None, new: ClientCertificate | None) -> None:
+        """Follow one object."""
+        namespace = key[0]
+        if old is not None:
+            _discard(self._by_client, (namespace, old.spec.client_ref.name), key)
+            _discard(self._by_authority, old.spec.authority_ref.name, key)
+            _discard(self._by_secret, (namespace, old.spec.secret_name), key)
+            for secret in passwords_of(old):
+                _discard(self._by_password, secret, key)
+        if new is not None:
+            self._by_client[namespace, new.spec.client_ref.name].add(key)
+            self._by_authority[new.spec.authority_ref.name].add(key)
+            self._by_secret[namespace, new.spec.secret_name].add(key)
+            for secret in passwords_of(new):
+                self._by_password[secret].add(key)
+
+    def of_client(self, client: ObjectKey) -> frozenset[ObjectKey]:
+        """Those that authenticate a client."""
+        return frozenset(self._by_client.get(client, ()))
+
+    def of_authority(self, name: str) -> frozenset[ObjectKey]:
+        """Those that an authority signs."""
+        return frozenset(self._by_authority.get(name, ()))
+
+    def of_all_authorities(self) -> frozenset[ObjectKey]:
+        """All of them."""
+        return frozenset().union(*self._by_authority.values())
+
+    def of_namespace(self, namespace: str) -> frozenset[ObjectKey]:
+        """Those of a namespace."""
+        return frozenset(key for key in self.of_all_authorities() if key[0] == namespace)
+
+    def of_secret(self, secret: ObjectKey) -> frozenset[ObjectKey]:
+        """Those that write to a Secret."""
+        return frozenset(self._by_secret.get(secret, ()))
+
+    def of_password(self, secret: ObjectKey) -> frozenset[ObjectKey]:
+        """Those with a keystore whose password is in a Secret."""
+        return frozenset(self._by_password.get(secret, ()))
+
+
+def passwords_of(certificate: ClientCertificate | None) -> frozenset[ObjectKey]:
+    """The Secrets with passwords of its keystores."""
+    if certificate is None:
+        return frozenset()
+    return frozenset((certificate.metadata.namespace, name) for name in password_secrets(certificate.spec))
+
+
+def _discard[K](index: defaultdict[K, set[ObjectKey]], entry: K, key: ObjectKey) -> None:
+    index[entry].discard(key)
+    if not index[entry]:
+        del index[entry]
