@@ -83,7 +83,7 @@ CERTIFICATES = (
         certificate(f"request {value[:40]!r}", refused("spec.request", value, REQUEST_DEMAND), request=value)
         for value in ("", "CSR", f"x{REQUEST}", f"{REQUEST}-----BEGIN PRIVATE KEY-----")
     ),
-    certificate("a request too long", too_long("spec.request", 8192), UNCHECKED, request=REQUEST + "A" * 8192),
+    certificate("a request too long", too_long("spec.request", 65536), UNCHECKED, request=REQUEST + "A" * 65536),
     certificate("parts left empty", authorityRef={}, privateKey={}, dnsNames=[], secretTemplate={}),
     certificate("a template left empty", secretTemplate={"labels": {}, "annotations": {}}),
     certificate(
@@ -152,8 +152,15 @@ CERTIFICATES = (
             ("Ed25519", None),
         ]
     ),
+    certificate("DNS names as many as allowed", dnsNames=[f"{'a' * 63}.{'b' * 58}.{i:03}.x" for i in range(500)]),
     certificate(
-        "dns names as many as allowed", dnsNames=[f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{i:057}.x" for i in range(100)]
+        "DNS names as long as allowed", dnsNames=[f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{i:057}.x" for i in range(254)]
+    ),
+    certificate(
+        "DNS names too long in all",
+        "spec.dnsNames: Invalid value: dnsNames must have no more than 64000 characters in all: programs take no "
+        "larger certificate in a TLS handshake; share the names out among several ClientCertificates",
+        dnsNames=[f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{i:057}.x" for i in range(255)],
     ),
     Sample("no spec", "ClientCertificate", None, ("spec: Required value", UNCHECKED)),
     Sample(
@@ -216,8 +223,8 @@ CERTIFICATES = (
     certificate("a DNS name twice", 'spec.dnsNames[1]: Duplicate value: "a"', dnsNames=["a", "a"]),
     certificate(
         "too many DNS names",
-        "spec.dnsNames: Too many: 101: must have at most 100 items",
+        "spec.dnsNames: Too many: 501: must have at most 500 items",
         UNCHECKED,
-        dnsNames=[f"a{index}" for index in range(101)],
+        dnsNames=[f"a{index}" for index in range(501)],
     ),
 )

@@ -65,6 +65,13 @@ _SPEC_RULES = cel(
         field="additionalOutputFormats",
     ),
     *KEYSTORE_RULES,
+    # OpenSSL takes chains of up to 100 KiB from its peer (SSL_MAX_CERT_LIST_DEFAULT).
+    Rule(
+        "!has(self.dnsNames) || self.dnsNames.map(name, size(name)).sum() <= 64000",
+        "dnsNames must have no more than 64000 characters in all: programs take no larger certificate in a TLS "
+        "handshake; share the names out among several ClientCertificates",
+        field="dnsNames",
+    ),
     Rule(
         "has(self.request) == has(oldSelf.request)",
         "a key that is made here and one that is elsewhere do not change places: make another ClientCertificate",
@@ -184,8 +191,8 @@ class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
         Meta(
             description="DNS names beside the client's identity, for callers that expect one. "
             "Names of this namespace's Services, `<name>.<namespace>.svc`, also with the cluster's domain; and those "
-            "that the authority's `policy.allowedNames` lets the namespace have.",
-            max_length=100,
+            "that the authority's `policy.allowedNames` lets the namespace have. No more than 64000 characters in all.",
+            max_length=500,
             extra_json_schema=LIST_SET,
         ),
     ] = ()
@@ -223,7 +230,7 @@ class ClientCertificateSpec(KubeStruct, frozen=True, kw_only=True):
                 "made here, and none is in the cluster. The certificate is in the Secret (without `tls.key`) and in "
                 "`status.certificate`, and is renewed for the same key until there is another request. Of the request "
                 "the key is taken, and those alternative names that the certificate may have.",
-                max_length=8192,
+                max_length=65536,
                 extra_json_schema=cel(REQUEST),
             ),
         ]
