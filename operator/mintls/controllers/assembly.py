@@ -7,6 +7,7 @@ from typing import Any
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthClient
 from mintls.controllers import clientsigningkeys, signingkeys
 from mintls.controllers.authorities import AuthorityController
+from mintls.controllers.bundlelacks import AuthorityReporter, BundleLacks, BundleReportController
 from mintls.controllers.certificateindex import CertificateIndex
 from mintls.controllers.certificates import CertificateController
 from mintls.controllers.clients import ClientController
@@ -40,7 +41,7 @@ from mintls.controllers.trustbundles import NamespaceUse, TrustBundleController,
 from mintls.controllers.writer import Writer
 from mintls.kube.client import ApiClient
 from mintls.kube.events import EventRecorder
-from mintls.kube.informer import Informer
+from mintls.kube.informer import Change, Informer
 from mintls.kube.paths import (
     CERTIFICATE_SIGNING_REQUESTS,
     CLUSTER_TRUST_BUNDLES,
@@ -56,7 +57,7 @@ from mintls.reconcile.clienttable import ClientTable
 from mintls.reconcile.conditions import holds
 from mintls.reconcile.credential import MANAGED_BY, SecretView
 from mintls.reconcile.servicerequest import SIGNER
-from mintls.reconcile.trustbundle import Found
+from mintls.reconcile.trustbundle import NAME, Found
 
 _LABEL = f"{MANAGED_BY[0]}={MANAGED_BY[1]}"
 
@@ -75,6 +76,8 @@ class Assembly:
         optional: Further ones, of kinds that not every Kubernetes serves.
         passwords: Secrets with passwords of keystores.
         replicas: The issuer's replicas.
+        bundles: Keeps the trust bundles.
+        lacks: Namespaces without one.
         external: Authorities whose CA is elsewhere.
     """
 
@@ -113,12 +116,17 @@ class Assembly:
         self.clients = ObjectStore(OAuthClient, self.triggers.client_changed)
         self.certificates = ObjectStore(ClientCertificate, self.triggers.certificate_changed)
         self.authorities = ObjectStore(CertificateAuthority, self.triggers.authority_changed)
+        self.lacks = BundleLacks(self.triggers.bundles_reported)
         self._secrets = SecretViews(self.triggers.secret_changed)
         bundles: Informer[Found] = Informer(
-            api, CONFIGMAPS, label_selector=_LABEL, decode=found_of, on_change=self.triggers.bundle_changed
+            api,
+            CONFIGMAPS,
+            field_selector=f"metadata.name={NAME}",
+            decode=found_of,
+            on_change=self.triggers.bundle_changed,
         )
         namespaces: Informer[Mapping[str, str]] = Informer(
-            api, NAMESPACES, metadata_only=True, decode=labels_of, on_change=self.triggers.namespace_changed
+            api, NAMESPACES, metadata_only=True, decode=labels_of, on_change=self._namespace_changed
         )
         self._namespaces = namespaces
         slices = self._slices()
@@ -149,7 +157,7 @@ class Assembly:
             self._cluster_bundles,
         )
         self.replicas = IssuerReplicas(self._endpoints(slices), settings.installation.mtls_url)
-        self._bundles = self._bundle_controller(bundles, namespaces)
+        self.bundles = self._bundle_controller(bundles, namespaces)
         self.external = self._external_authorities()
 
     def reconcilers(self) -> dict[Kind, Callable[[Key], Awaitable[datetime | None]]]:
@@ -166,14 +174,30 @@ class Assembly:
             ).reconcile,
             Kind.SIGNING_REQUEST: self._requests(SigningRequestController, self._signing_requests).reconcile,
             Kind.POD_RESTART: self._pod_restart_controller().reconcile,
-            Kind.TRUST_BUNDLE: self._bundles.reconcile,
+            Kind.TRUST_BUNDLE: self.bundles.reconcile,
+            Kind.BUNDLE_REPORT: BundleReportController(
+                authorities=self.authorities,
+                lacks=self.bundles.lacking,
+                on_stale=self.triggers.authority_told,
+                clock=self._clock,
+            ).reconcile,
             Kind.SIGNING_KEYS: self._signing_keys_controller().reconcile,
             Kind.CLIENT_SIGNING_KEYS: self._client_signing_keys_controller().reconcile,
             Kind.SERVER_CERTIFICATE: self._server_certificate_controller().reconcile,
         }
 
     def _bundle_namespaces(self) -> frozenset[str]:
-        return self._bundles.namespaces()
+        return self.bundles.namespaces()
+
+    def _namespace_changed(self, change: Change[Mapping[str, str]]) -> None:
+        if change.new is None:
+            self.lacks.saw(change.key[1], None)
+        self.triggers.namespace_changed(change)
+
+    def _authority_reporter(self) -> AuthorityReporter:
+        return AuthorityReporter(
+            self.authorities, self._writer, self._recorder, self._clock, lacks=self.bundles.lacking
+        )
 
     def _passwords_used(self, secrets: Iterable[SecretKey]) -> None:
         self.passwords.follow(secrets)
@@ -228,7 +252,7 @@ class Assembly:
         namespace = self._settings.installation.operator_namespace
         return ExternalAuthorities(
             make_way=Ways(self._api, self._writer, namespace, self._clock).make,
-            reporter=Reporter(self.authorities, self._writer, self._recorder, self._clock),
+            reporter=self._authority_reporter(),
             keyring=self._keyring,
             issuer_authority=self._settings.authority,
             clock=self._clock,
@@ -236,13 +260,13 @@ class Assembly:
         )
 
     def _authority_controller(self) -> AuthorityController:
-        reporter = Reporter(self.authorities, self._writer, self._recorder, self._clock)
+        reporter = self._authority_reporter()
         roots = RootReach(
             certificates=self.certificates,
             index=self._index,
             secrets=self._secrets,
             keyring=self._keyring,
-            bundles_behind=self._bundles.behind,
+            bundles_behind=self.bundles.behind,
             replicas=self.replicas,
             issuer_authority=self._settings.authority,
             clock=self._clock,
@@ -334,8 +358,8 @@ class Assembly:
             use=self._use,
             labels=namespaces.store,
             keyring=self._keyring,
+            lacks=self.lacks,
             namespace=self._settings.installation.operator_namespace,
-            clock=self._clock,
         )
 
     def _signing_keys_controller(self) -> SigningKeysController:

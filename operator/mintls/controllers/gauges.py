@@ -1,7 +1,7 @@
 """What the objects say, as gauges: read from their status when the metrics are asked for."""
 
 import collections
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate
 from mintls.controllers.metrics import Metrics
@@ -41,3 +41,10 @@ def observe_rotations(metrics: Metrics, authorities: Iterable[CertificateAuthori
     for authority in authorities:
         if authority.status.rotation is not None:
             metrics.root_rotation.labels(authority.metadata.name, authority.status.rotation.phase).set(1)
+
+
+def observe_bundles(metrics: Metrics, missing: Mapping[str, int]) -> None:
+    """In how many namespaces the trust bundle is not as it should be, by reason."""
+    metrics.bundles_missing.clear()
+    for reason, count in missing.items():
+        metrics.bundles_missing.labels(reason).set(count)

@@ -11,6 +11,7 @@ class Kind(StrEnum):
     CERTIFICATE = "ClientCertificate"
     CLIENT = "OAuthClient"
     TRUST_BUNDLE = "TrustBundle"
+    BUNDLE_REPORT = "BundleReport"
     CLUSTER_TRUST_BUNDLE = "ClusterTrustBundle"
     POD_CERTIFICATE_REQUEST = "PodCertificateRequest"
     SIGNING_REQUEST = "CertificateSigningRequest"

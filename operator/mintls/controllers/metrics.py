@@ -58,6 +58,12 @@ class Metrics:
             ["authority", "phase"],
             registry=self.registry,
         )
+        self.bundles_missing = Gauge(
+            "mintls_trust_bundles_missing",
+            "Namespaces without the trust bundle that they should have, by the reason.",
+            ["reason"],
+            registry=self.registry,
+        )
         self.scheduled = Gauge("mintls_scheduled", "Objects with a due time.", registry=self.registry)
 
     def request_made(self, verb: str, resource: str, status: int, seconds: float) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from mintls.controllers.assembly import Assembly
 from mintls.controllers.firstauthority import create_first_authority
-from mintls.controllers.gauges import observe_readiness, observe_renewals, observe_rotations
+from mintls.controllers.gauges import observe_bundles, observe_readiness, observe_renewals, observe_rotations
 from mintls.controllers.handlers import watch
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.metrics import Metrics
@@ -148,6 +148,7 @@ class Operator:
         await self._look(SIGNING_KEYS)
         await self._look(CLIENT_SIGNING_KEYS)
         await self._look(SERVER_CERTIFICATE)
+        self._parts.lacks.begin(self._parts.bundles.namespaces())
         self._parts.triggers.all_bundles()
         if self._parts.triggers.cluster_bundles:
             self._parts.queue.add(CLUSTER_TRUST_BUNDLE, Lane.URGENT)
@@ -276,3 +277,4 @@ class Operator:
         observe_readiness(self._metrics, itertools.chain.from_iterable(self._stores()))
         observe_renewals(self._metrics, self._parts.certificates)
         observe_rotations(self._metrics, self._parts.authorities)
+        observe_bundles(self._metrics, self._parts.lacks.by_reason())

@@ -18,6 +18,7 @@ from mintls.reconcile.clienttable import ClientTable
 from mintls.reconcile.credential import SecretView
 from mintls.reconcile.trustbundle import Found
 
+BUNDLE_REPORT = Key(Kind.BUNDLE_REPORT)
 CLUSTER_TRUST_BUNDLE = Key(Kind.CLUSTER_TRUST_BUNDLE)
 SIGNING_KEYS = Key(Kind.SIGNING_KEYS)
 CLIENT_SIGNING_KEYS = Key(Kind.CLIENT_SIGNING_KEYS)
@@ -121,7 +122,7 @@ class Triggers:
 
     def certificate_not_had(self, name: str) -> None:
         """A CA elsewhere did not sign."""
-        self._queue.add(Key(Kind.AUTHORITY, "", name), self._lane())
+        self.authority_told(name)
 
     def replicas_changed(self, waiting: Iterable[ObjectKey]) -> None:
         """Replicas of the issuer came, went or became ready: the clients that wait to be seen registered."""
@@ -166,7 +167,7 @@ class Triggers:
         self._queue.add(CLUSTER_TRUST_BUNDLE, self._lane())
 
     def bundle_changed(self, change: Change[Found]) -> None:
-        """A ConfigMap with our label: the bundle of its namespace."""
+        """A ConfigMap of the bundle's name, ours or not: the bundle of its namespace."""
         self._queue.add(Key(Kind.TRUST_BUNDLE, change.key[0]), self._lane())
 
     def namespace_changed(self, change: Change[Mapping[str, str]]) -> None:
@@ -176,6 +177,14 @@ class Triggers:
         if change.new is not None and change.old is not None and change.new != change.old:
             # Which names it may have depends on its labels.
             self._add(Kind.CERTIFICATE, self._certificates.of_namespace(change.key[1]))
+
+    def bundles_reported(self) -> None:
+        """There is something else to say of trust bundles that are missing."""
+        self._queue.add(BUNDLE_REPORT, self._lane())
+
+    def authority_told(self, name: str) -> None:
+        """What is said of an authority is of an earlier time."""
+        self._queue.add(Key(Kind.AUTHORITY, "", name), self._lane())
 
     def all_bundles(self) -> None:
         """Every trust bundle."""

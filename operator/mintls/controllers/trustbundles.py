@@ -1,24 +1,20 @@
 """The trust bundle ConfigMap in each namespace that has an object of ours, or that an authority selects."""
 
 import base64
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from mintls.controllers.bundlelacks import BundleLacks
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key
-from mintls.controllers.scheduler import Clock
 from mintls.controllers.writer import Writer
 from mintls.kube.client import ApiClient
-from mintls.kube.errors import AlreadyExists, Forbidden, NotFound
+from mintls.kube.errors import AlreadyExists, ApiError, Forbidden, NotFound
 from mintls.kube.paths import CONFIGMAPS
-from mintls.reconcile.trustbundle import NAME, Found, Observed, bundle_for, decide, is_selected, manifest
-
-logger = logging.getLogger(__name__)
-
-_FOREIGN_AGAIN = timedelta(minutes=10)
+from mintls.reconcile.bundlelack import NOT_OWNED, Lack
+from mintls.reconcile.trustbundle import NAME, Found, Observed, bundle_for, decide, is_ours, is_selected, manifest
 
 
 class NamespaceUse:
@@ -50,8 +46,11 @@ class NamespaceUse:
 
 def found_of(body: Mapping[str, Any]) -> Found:
     """The part of a ConfigMap that decisions look at."""
+    labels = body["metadata"].get("labels") or {}
+    if not is_ours(labels):
+        return Found(labels, {})  # whatever else it holds is not ours to keep
     binary = {name: base64.b64decode(value) for name, value in (body.get("binaryData") or {}).items()}
-    return Found(labels=body["metadata"].get("labels") or {}, data=body.get("data") or {}, binary=binary)
+    return Found(labels=labels, data=body.get("data") or {}, binary=binary)
 
 
 def labels_of(body: Mapping[str, Any]) -> Mapping[str, str]:
@@ -72,20 +71,20 @@ class TrustBundleController:
         use: NamespaceUse,
         labels: Mapping[tuple[str, str], Mapping[str, str]],
         keyring: Keyring,
+        lacks: BundleLacks,
         namespace: str,
-        clock: Clock,
     ) -> None:
         """Prepare.
 
         Args:
-            api: Reads a ConfigMap that carries no label of ours.
+            api: Reads a ConfigMap that was made a moment ago.
             writer: Writes.
-            bundles: The ConfigMaps with our label, as they are now.
+            bundles: The ConfigMaps of the bundle's name, as they are now.
             use: Which namespaces need one because of what is in them.
             labels: The labels of each namespace, by "" and its name, as they are now.
             keyring: Has the roots.
+            lacks: Is told what came of each look.
             namespace: The operator's namespace, which always has a bundle.
-            clock: The time.
         """
         self._api = api
         self._writer = writer
@@ -93,8 +92,8 @@ class TrustBundleController:
         self._use = use
         self._labels = labels
         self._keyring = keyring
+        self._lacks = lacks
         self._namespace = namespace
-        self._clock = clock
 
     def namespaces(self) -> frozenset[str]:
         """Where a bundle is, or has to be."""
@@ -106,20 +105,38 @@ class TrustBundleController:
         """In how many namespaces the bundle is not as it should be; somebody else's ConfigMap is not ours to change."""
         return sum(decide(self._observe(namespace)) not in {"keep", "foreign"} for namespace in self.namespaces())
 
+    def lacking(self, authority: str) -> dict[str, Lack] | None:
+        """The namespaces without their bundle into which an authority's roots belong; ``None`` after a start."""
+        view = self._keyring.view(authority)
+
+        def concerns(namespace: str) -> bool:
+            labels = self._labels.get(("", namespace), {})
+            return self._in_use(namespace) or (view is not None and is_selected([view], labels))
+
+        return self._lacks.of(concerns)
+
     async def reconcile(self, key: Key) -> datetime | None:
         """Look at one namespace.
 
         Returns:
-            When to look again; ``None`` for when something changes.
+            ``None``: it is looked at again when something changes.
 
         Raises:
             ApiError: The ConfigMap was not written.
         """
-        seen = self._observe(key.namespace)
+        try:
+            self._lacks.saw(key.namespace, await self._look(key.namespace))
+        except ApiError as error:
+            self._lacks.failed(key.namespace, error)
+            raise
+        return None
+
+    async def _look(self, namespace: str) -> Lack | None:
+        seen = self._observe(namespace)
         try:
             return await self._carry_out(seen)
         except AlreadyExists:
-            body = await self._api.get(CONFIGMAPS.item(key.namespace, NAME))
+            body = await self._api.get(CONFIGMAPS.item(namespace, NAME))
             return await self._carry_out(replace(seen, found=found_of(body)))
         except NotFound:
             return None  # the namespace is gone, and its bundle with it
@@ -130,7 +147,7 @@ class TrustBundleController:
 
     def _observe(self, namespace: str) -> Observed:
         views, labels = self._keyring.views(), self._labels.get(("", namespace), {})
-        in_use = namespace in self._use.namespaces() or namespace == self._namespace
+        in_use = self._in_use(namespace)
         return Observed(
             namespace=namespace,
             needed=in_use or is_selected(views, labels),
@@ -138,7 +155,10 @@ class TrustBundleController:
             bundle=bundle_for(views, labels, in_use=in_use),
         )
 
-    async def _carry_out(self, seen: Observed) -> datetime | None:
+    def _in_use(self, namespace: str) -> bool:
+        return namespace in self._use.namespaces() or namespace == self._namespace
+
+    async def _carry_out(self, seen: Observed) -> Lack | None:
         match decide(seen):
             case "create":
                 body = manifest(seen.namespace, seen.bundle)
@@ -149,11 +169,5 @@ class TrustBundleController:
             case "delete":
                 await self._writer.delete(CONFIGMAPS.item(seen.namespace, NAME))
             case "foreign":
-                logger.warning(
-                    "ConfigMap %s/%s was made by somebody else and is left as it is: workloads of the namespace find "
-                    "the roots in ca.crt of their Secrets; delete the ConfigMap to have it made by Mintls",
-                    seen.namespace,
-                    NAME,
-                )
-                return self._clock() + _FOREIGN_AGAIN
+                return NOT_OWNED
         return None

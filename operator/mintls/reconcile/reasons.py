@@ -121,6 +121,12 @@ class Reason(StrEnum):
     NO_ROOM_FOR_KEY = "NoRoomForKey"
     """As many clients have a signing key of their own as there is room for, and the client is later than they."""
 
+    # --- why a trust bundle is missing ---
+    BUNDLE_NOT_OWNED = "BundleNotOwned"
+    """Somebody else made a ConfigMap of the bundle's name."""
+    BUNDLE_IMMUTABLE = "BundleImmutable"
+    """Somebody made the bundle's ConfigMap immutable."""
+
     # --- authorities ---
     KEY_LOST = "KeyLost"
     """The Secret with the root key is gone. It is never replaced by another key."""

@@ -65,6 +65,11 @@ class Observed:
 type Decision = Literal["keep", "create", "apply", "delete", "foreign"]
 
 
+def is_ours(labels: Mapping[str, str]) -> bool:
+    """Whether a ConfigMap with these labels was made by us."""
+    return labels.get(MANAGED_BY[0]) == MANAGED_BY[1]
+
+
 def is_selected(authorities: Iterable[AuthorityView], labels: Mapping[str, str]) -> bool:
     """Whether an authority selects a namespace with these labels."""
     return any(_selects(view, labels) for view in authorities)
@@ -91,7 +96,7 @@ def _selects(view: AuthorityView, labels: Mapping[str, str]) -> bool:
 
 def decide(seen: Observed) -> Decision:
     """What to do with the ConfigMap. One that lacks our label is somebody else's and is left alone."""
-    if seen.found is not None and seen.found.labels.get(MANAGED_BY[0]) != MANAGED_BY[1]:
+    if seen.found is not None and not is_ours(seen.found.labels):
         return "foreign" if seen.needed else "keep"
     if not seen.needed:
         return "delete" if seen.found is not None else "keep"

@@ -5,7 +5,7 @@ from typing import Any
 from prometheus_client import generate_latest
 
 from builders.objects import certificate, client
-from mintls.controllers.gauges import observe_readiness, observe_renewals
+from mintls.controllers.gauges import observe_bundles, observe_readiness, observe_renewals
 from mintls.controllers.metrics import Metrics
 
 WHEN = "2026-01-01T12:00:00Z"
@@ -43,3 +43,11 @@ def test_objects_that_are_not_ready_are_counted_by_reason() -> None:
     assert series(metrics, "mintls_not_ready") == {'{kind="OAuthClient",reason="NoIssuerReady"}': 2}
     observe_readiness(metrics, [])
     assert series(metrics, "mintls_not_ready") == {}
+
+
+def test_namespaces_without_their_bundle_are_counted_by_reason() -> None:
+    metrics = Metrics()
+    observe_bundles(metrics, {"QuotaExceeded": 3})
+    assert series(metrics, "mintls_trust_bundles_missing") == {'{reason="QuotaExceeded"}': 3}
+    observe_bundles(metrics, {})
+    assert series(metrics, "mintls_trust_bundles_missing") == {}

@@ -9,6 +9,7 @@ import pytest
 from builders.fake_api import FakeApi
 from builders.objects import INSTALLATION, after, ca_object, default_authority
 from builders.pki import NOW, authority
+from mintls.controllers.bundlelacks import BundleLacks
 from mintls.controllers.issuers import IssuerReplicas, StaticEndpoints
 from mintls.controllers.issuing import Pair
 from mintls.controllers.keyring import Keyring
@@ -22,6 +23,7 @@ from mintls.core.oauth.signing_keys import decode_signing_keys
 from mintls.core.pki.credential import check_credential
 from mintls.core.pki.names import SubjectKind, SubjectName, normalize
 from mintls.kube.errors import Forbidden, ServerError
+from mintls.reconcile.bundlelack import NOT_OWNED
 from mintls.reconcile.trustbundle import NAME, Found
 
 BUNDLES = "/api/v1/namespaces/shop/configmaps"
@@ -38,6 +40,8 @@ class World:
         self.keyring, self.use = Keyring(), NamespaceUse()
         self.bundles: dict[tuple[str, str], Found] = {}
         self.labels: dict[tuple[str, str], dict[str, str]] = {}
+        self.lacks = BundleLacks(lambda: None)
+        self.lacks.begin(())
         self.used: list[Pair] = []
         self.trusted: list[str] = []
         self.use.changed("shop", None, "an object")
@@ -52,8 +56,8 @@ class World:
             use=self.use,
             labels=self.labels,
             keyring=self.keyring,
+            lacks=self.lacks,
             namespace="mintls-system",
-            clock=self.clock,
         )
         secret = SigningSecret(
             api=api, writer=writer, namespace="mintls-system", name="mintls-signing-keys", component="signing-keys"
@@ -148,12 +152,14 @@ class TestTheTrustBundle:
         await world.bundle()
         assert BUNDLE not in world.api.objects
 
-    async def test_of_somebody_else_is_left_alone_and_asked_for_again(self) -> None:
+    async def test_of_somebody_else_is_left_alone_and_said_of_the_authorities_that_it_concerns(self) -> None:
         world = World()
         theirs = world.api.have(BUNDLE, world.foreign(hello="x"))
-        again = await world.bundle()
+        assert await world.bundle() is None
         assert world.api.objects[BUNDLE] == theirs
-        assert again == after(minutes=10)
+        assert world.bundle_controller.lacking("default") == {"shop": NOT_OWNED}
+        world.use.changed("shop", "an object", None)
+        assert world.bundle_controller.lacking("default") == {}
 
     async def test_that_another_leader_made_is_taken_as_it_is(self) -> None:
         world = World()

@@ -37,6 +37,9 @@ class Line:
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 
+_AMISS = ("Issuing", "BundlesMissing")
+"""Conditions of an object that is still good: that its next certificate does not come, people want to hear of before
+the end."""
 _DUE = {"ClientCertificate": "renewalTime", "CertificateAuthority": "nextRotationTime"}
 
 
@@ -52,9 +55,8 @@ def line_of(item: Mapping[str, Any], now: datetime) -> Line:
         message = "the operator has not looked at this generation yet: if that lasts, see that it runs"
     elif ready["status"] != "True":
         state = State.WRONG if conditions.get("Stalled", {}).get("status") == "True" else State.WAITING
-    elif "Issuing" in conditions:
-        # Still good, but the next one does not come: that is what people want to hear of before the end.
-        state, reason, message = State.WRONG, conditions["Issuing"]["reason"], conditions["Issuing"]["message"]
+    elif amiss := next((conditions[type_] for type_ in _AMISS if type_ in conditions), None):
+        state, reason, message = State.WRONG, amiss["reason"], amiss["message"]
     elif due and datetime.fromisoformat(due) + _GRACE < now:
         state, reason = State.WRONG, "Overdue"
         message = f"was due at {due}, and the operator has not acted: see that it runs"
