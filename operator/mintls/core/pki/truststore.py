@@ -11,11 +11,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import KeySerializationEncryption, PrivateFormat, pkcs12
 
 from mintls.core.pki import jks
+from mintls.core.pki.derintegers import integers
 
 __all__ = ["PASSWORD", "holds_pkcs12", "render_jks", "render_pkcs12"]
 
 PASSWORD = "changeit"
 """Password of both forms."""
+_MOST_ITERATIONS = 100_000
 
 
 def render_jks(certificates: Sequence[x509.Certificate], password: str = PASSWORD) -> bytes:
@@ -51,10 +53,16 @@ def _protection() -> KeySerializationEncryption:
 
 
 def holds_pkcs12(keystore: bytes, certificates: Sequence[x509.Certificate]) -> bool:
-    """Whether a PKCS #12 keystore opens with the password and holds exactly these certificates."""
+    """Whether a PKCS #12 keystore opens with the password and holds exactly these certificates.
+
+    How long opening takes stands in the keystore, which may be anybody's: one that says far more than ours is not
+    opened.
+    """
     try:
+        if max(integers(keystore), default=0) > _MOST_ITERATIONS:
+            return False
         found = pkcs12.load_pkcs12(keystore, PASSWORD.encode())
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     if found.key is not None or found.cert is not None:
         return False

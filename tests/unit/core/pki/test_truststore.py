@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import PrivateFormat
 
 from builders.java import keytool
 from builders.pki import authority
@@ -49,3 +50,24 @@ def test_pkcs12_is_known_by_what_it_holds() -> None:
     assert not holds_pkcs12(keystore, ROOTS[:1])
     assert not holds_pkcs12(keystore[:-1], ROOTS)
     assert not holds_pkcs12(b"", ROOTS)
+
+
+def test_a_keystore_that_would_take_long_to_open_is_not_opened() -> None:
+    """Whoever may write a ConfigMap of ours decides how many iterations it has."""
+    builder = PrivateFormat.PKCS12.encryption_builder().hmac_hash(hashes.SHA256())
+    for iterations, opened in ((100_000, True), (100_001, False)):
+        protection = builder.kdf_rounds(iterations).build(PASSWORD.encode())
+        assert holds_pkcs12(render_pkcs12(ROOTS, protection), ROOTS) is opened
+
+
+@pytest.mark.parametrize("damage", [b"\x30", b"\x30\x80\x00\x00", b"\x30\x84\xff\xff\xff\xff", b"\x30\x82" * 3])
+def test_what_is_no_der_holds_nothing(damage: bytes) -> None:
+    assert not holds_pkcs12(damage, ROOTS)
+    assert not holds_pkcs12(render_pkcs12(ROOTS)[:-9] + damage, ROOTS)
+
+
+def test_a_structure_within_a_structure_is_no_defect() -> None:
+    nested = b""
+    for _ in range(2000):
+        nested = b"\x30\x84" + len(nested).to_bytes(4) + nested
+    assert not holds_pkcs12(nested, ROOTS)
