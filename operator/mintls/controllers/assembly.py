@@ -352,7 +352,6 @@ class Assembly:
         self, bundles: Informer[Found], namespaces: Informer[Mapping[str, str]]
     ) -> TrustBundleController:
         return TrustBundleController(
-            api=self._api,
             writer=self._writer,
             bundles=bundles.store,
             use=self._use,

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +9,6 @@ from mintls.controllers.bundlelacks import BundleLacks
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key
 from mintls.controllers.writer import Writer
-from mintls.kube.client import ApiClient
 from mintls.kube.errors import AlreadyExists, ApiError, Forbidden, NotFound
 from mintls.kube.paths import CONFIGMAPS
 from mintls.reconcile.bundlelack import NOT_OWNED, Lack
@@ -65,7 +63,6 @@ class TrustBundleController:
     def __init__(
         self,
         *,
-        api: ApiClient,
         writer: Writer,
         bundles: Mapping[tuple[str, str], Found],
         use: NamespaceUse,
@@ -77,7 +74,6 @@ class TrustBundleController:
         """Prepare.
 
         Args:
-            api: Reads a ConfigMap that was made a moment ago.
             writer: Writes.
             bundles: The ConfigMaps of the bundle's name, as they are now.
             use: Which namespaces need one because of what is in them.
@@ -86,7 +82,6 @@ class TrustBundleController:
             lacks: Is told what came of each look.
             namespace: The operator's namespace, which always has a bundle.
         """
-        self._api = api
         self._writer = writer
         self._bundles = bundles
         self._use = use
@@ -132,12 +127,10 @@ class TrustBundleController:
         return None
 
     async def _look(self, namespace: str) -> Lack | None:
-        seen = self._observe(namespace)
         try:
-            return await self._carry_out(seen)
+            return await self._carry_out(self._observe(namespace))
         except AlreadyExists:
-            body = await self._api.get(CONFIGMAPS.item(namespace, NAME))
-            return await self._carry_out(replace(seen, found=found_of(body)))
+            return None  # somebody was quicker, and the watch tells of it in a moment
         except NotFound:
             return None  # the namespace is gone, and its bundle with it
         except Forbidden as error:

@@ -33,7 +33,7 @@ OURS = {"app.kubernetes.io/managed-by": "mintls"}
 
 
 class World:
-    """The three controllers; ``bundles`` is what an informer of ConfigMaps with our label would have."""
+    """The three controllers; ``bundles`` is what an informer of ConfigMaps of that name would have."""
 
     def __init__(self) -> None:
         self.api, self.now = FakeApi(), NOW
@@ -50,7 +50,6 @@ class World:
         replicas = IssuerReplicas(StaticEndpoints(()), INSTALLATION.mtls_url)
         replicas.use = self.use_pair  # type: ignore[method-assign] # no TLS here
         self.bundle_controller = TrustBundleController(
-            api=api,
             writer=writer,
             bundles=self.bundles,
             use=self.use,
@@ -83,7 +82,7 @@ class World:
     def informed(self) -> None:
         self.bundles.clear()
         for path, item in self.api.objects.items():
-            if "/configmaps/" in path and (item["metadata"].get("labels") or {}).items() >= OURS.items():
+            if path.endswith(f"/configmaps/{NAME}"):
                 self.bundles[item["metadata"]["namespace"], item["metadata"]["name"]] = found_of(item)
 
     async def bundle(self, namespace: str = "shop") -> datetime | None:
@@ -168,6 +167,8 @@ class TestTheTrustBundle:
         world.informed()
         world.api.have(BUNDLE, body)
         await world.bundle_controller.reconcile(Key(Kind.TRUST_BUNDLE, "shop"))
+        assert world.api.objects[BUNDLE]["data"]["ca.crt"] == "old", "before the watch has told of it"
+        await world.bundle()
         assert world.api.objects[BUNDLE]["data"]["ca.crt"] == default_authority().bundle
 
     async def test_of_a_namespace_that_is_going_is_nobody_s_business(self) -> None:
