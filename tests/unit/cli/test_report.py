@@ -43,6 +43,15 @@ def an_object(*conditions: tuple[str, str, str], kind: str = "ClientCertificate"
         (an_object(("Ready", "True", "Issued"), renewalTime="2026-11-27T11:00:00Z"), State.WRONG, "Overdue"),
         (an_object(("Ready", "True", "Issued"), renewalTime="2026-11-27T11:58:00Z"), State.OK, "Issued"),
         (an_object(("Ready", "True", "Available"), kind="CertificateAuthority"), State.OK, "Available"),
+        (
+            an_object(
+                ("Ready", "True", "Available"),
+                ("BundlesMissing", "True", "BundleNotOwned"),
+                kind="CertificateAuthority",
+            ),
+            State.WRONG,
+            "BundleNotOwned",
+        ),
     ],
 )
 def test_the_state_of_an_object(item: dict[str, Any], state: State, reason: str) -> None:

@@ -192,9 +192,15 @@ def _good_status(
 def _issued(seen: Observed, validity: Validity) -> tuple[Finding, ...]:
     lacking = _keystores_lacking(seen)
     if lacking:
-        return conds.stalled(lacking.reason, lacking.message)
+        return _without_keystores(lacking)
     message = f'Secret "{seen.certificate.spec.secret_name}" has a certificate until {_time(validity.not_after)}'
     return conds.ready(Reason.ISSUED, message)
+
+
+def _without_keystores(lacking: Violation) -> tuple[Finding, ...]:
+    """A password may come a moment later, as a client may; one that is there and unusable needs somebody."""
+    missing = lacking.reason == Reason.PASSWORD_MISSING
+    return (conds.waiting if missing else conds.stalled)(lacking.reason, lacking.message)
 
 
 def _keystores_lacking(seen: Observed) -> Violation | None:
@@ -216,7 +222,7 @@ def _ready_but(seen: Observed, current: Validity, violation: Violation) -> tuple
     """Still good, but its renewal does not get on."""
     lacking = _keystores_lacking(seen)
     message = f"the certificate is good until {_time(current.not_after)}, but its renewal waits: {violation.message}"
-    ready = conds.stalled(lacking.reason, lacking.message) if lacking else conds.ready(Reason.ISSUED, message)
+    ready = _without_keystores(lacking) if lacking else conds.ready(Reason.ISSUED, message)
     return (*ready, _issuing(_as_urgent(seen, current, violation)))
 
 

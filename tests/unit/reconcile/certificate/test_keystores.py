@@ -107,6 +107,8 @@ class TestWithoutAPassword:
         ready = made.condition("Ready")
         assert ready is not None
         assert (made.ready(), ready.reason) == (False, reason)
+        # kstatus: one that is missing may come with the next object of the same apply.
+        assert made.condition("Reconciling" if reason == "PasswordMissing" else "Stalled") is not None
         assert words in ready.message
         assert made.secret.data.keys() >= {"tls.crt", "tls.key", "ca.crt"}
         assert not made.secret.data.keys() & ALL_FILES
