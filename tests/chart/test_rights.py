@@ -31,7 +31,7 @@ QUICKSTART = REPOSITORY / "docs" / "examples" / "quickstart.yaml"
 def released(admin: Helm, bare: Cluster) -> Iterator[Cluster]:
     """The chart without pods: its programs run here, with its arguments and its service accounts."""
     none = "--set=operator.replicas=0,issuer.replicas=0,crds.keep=false"
-    more = "--set=operator.restartPods=true,operator.certManager.enabled=true"
+    more = "--set=operator.restartPods=true,operator.certManager.enabled=true,operator.vaultLogin=true"
     registration = "--set=issuer.registration[0].secretName=registration,issuer.registration[0].namespace=partners"
     bare.kubectl("create", "namespace", "partners")
     admin.run("install", "mintls", CHART, "--create-namespace", none, more, registration)
@@ -155,6 +155,11 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
         kubectl("-n", SYSTEM, "patch", first, *denied)
         until(lambda: first not in kubectl(*requests), "the request goes; the next one is another")
 
+        # A token for Vault is had, though nobody is there to show it to.
+        kubectl("apply", "-f", "-", stdin=json.dumps(AT_VAULT))
+        told = ("get", "certificateauthority/by-vault", "-o", "jsonpath={.status.conditions[0].reason}")
+        until(lambda: kubectl(*told) == "ExternalUnreachable", "Vault is asked")
+
         # A damaged credential is renewed, a damaged intermediate replaced, a damaged trust bundle put right.
         damage = json.dumps({"stringData": {"tls.crt": "damaged"}})
         kubectl("-n", "shop", "patch", "secret/billing-mtls", "--patch", damage)
@@ -221,6 +226,17 @@ ELSEWHERE = {
     "kind": "ClientCertificate",
     "metadata": {"name": "elsewhere", "namespace": "shop"},
     "spec": {"clientRef": {"name": "billing"}, "secretName": "elsewhere", "authorityRef": {"name": "by-issuer"}},
+}
+AT_VAULT = {
+    "apiVersion": "mintls.dev/v1alpha1",
+    "kind": "CertificateAuthority",
+    "metadata": {"name": "by-vault"},
+    "spec": {
+        "external": {
+            "caBundle": OTHER_ROOT,
+            "vault": {"url": "https://localhost:1", "role": "mintls", "auth": {"kubernetes": {"role": "mintls"}}},
+        }
+    },
 }
 LONG_AGO = {
     "status": {

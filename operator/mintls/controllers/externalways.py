@@ -11,6 +11,7 @@ from mintls.controllers.externalauthorities import Way
 from mintls.controllers.externalsource import Question
 from mintls.controllers.scheduler import Clock
 from mintls.controllers.stepcaway import StepCAWay
+from mintls.controllers.vaultway import VaultWay
 from mintls.controllers.writer import Writer
 from mintls.kube.client import ApiClient
 from mintls.reconcile.reasons import Reason
@@ -33,6 +34,8 @@ class Ways:
             return StepCAWay(external.step_ca, roots, self._api, self._namespace, self._clock)
         if external is not None and external.cert_manager is not None:
             return CertManagerWay(authority, external.cert_manager, self._api, self._writer, self._namespace)
+        if external is not None and external.vault is not None:
+            return VaultWay(external.vault, roots, self._api, self._namespace, self._clock)
         return NoWay()
 
 
@@ -47,8 +50,8 @@ class NoWay:
         """
         raise SourceError(
             Reason.INVALID_SPEC,
-            "spec.external names no way to ask the CA that this version of Mintls knows: name one of stepCA and "
-            "certManager, or upgrade",
+            "spec.external names no way to ask the CA that this version of Mintls knows: name one of stepCA, "
+            "certManager and vault, or upgrade",
         )
 
     async def obtain(self, question: Question) -> bytes:

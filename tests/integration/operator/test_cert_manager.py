@@ -222,6 +222,17 @@ async def test_a_request_of_an_operator_that_was_killed_is_swept(
     assert await requests(world) == []
 
 
+async def test_an_operator_that_ends_leaves_no_request_behind(world: World, root: str, controller: Controller) -> None:
+    await without_approver(controller)
+    await world.authority()
+    await world.authority("corporate", **cert_manager.spec(root))
+    running = await world.operator()
+    await customer(world)
+    assert await eventually(lambda: requests(world))
+    await running.end()
+    assert await requests(world) == []
+
+
 async def test_an_issuer_that_is_not_there_or_not_ready_is_told(world: World, root: str) -> None:
     await world.authority()
     missing = cert_manager.spec(root)

@@ -74,6 +74,8 @@ def test_an_object_whose_fields_have_defaults_has_one_too() -> None:
         *(f"ClientCertificate.spec.keystores.{kind}" for kind in ("jks", "jks.passwordSecretRef")),
         "CertificateAuthority.spec.selfSigned",
         "CertificateAuthority.spec.external.certManager.issuerRef",
+        "CertificateAuthority.spec.external.vault",
+        "CertificateAuthority.spec.external.vault.auth.kubernetes",
     ]
 
 

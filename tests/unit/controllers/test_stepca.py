@@ -1,9 +1,7 @@
 """What may come back from step-ca's address, and what of it a person is told."""
 
 import asyncio
-import json
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from builders import pki
+from builders.https_server import Server, serving
 from builders.pki import NOW
 from builders.world import free_port
 from mintls.controllers.certificatesource import SourceError, SourceUnavailable
@@ -26,47 +25,11 @@ SUBJECT = pki.parse_dn("CN=mintls:ClientCertificate:1")
 REQUEST = x509.CertificateSigningRequestBuilder().subject_name(SUBJECT).sign(pki.ec_key(), hashes.SHA256())
 QUESTION = Question(REQUEST, SUBJECT, pki.uri(pki.CLIENT_ID), timedelta(hours=1))
 
-type Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Server:
-    """A server with a certificate of the CA, that answers as a test says."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.asked: list[dict[str, str]] = []
-        self.answer: Answer = self._nothing
-
-    async def _nothing(self, request: web.Request) -> web.StreamResponse:
-        raise AssertionError(request.path)
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        if request.method == "POST":
-            self.asked.append(await request.json())
-        return await self.answer(request)
-
-    def says(self, body: object, status: int = 200, **headers: str) -> None:
-        async def answer(_request: web.Request) -> web.StreamResponse:
-            text = body if isinstance(body, str) else json.dumps(body)
-            return web.Response(text=text, status=status, headers=headers)
-
-        self.answer = answer
-
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
-    certificate, key = CA.server().write(tmp_path)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
-    port = free_port()
-    made = Server(f"https://localhost:{port}")
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", made.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
-    yield made
-    await runner.cleanup()
+    async with serving(CA, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

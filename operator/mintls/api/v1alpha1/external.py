@@ -16,6 +16,7 @@ from mintls.api.v1alpha1.rules import (
     cel,
     object_name_meta,
 )
+from mintls.api.v1alpha1.vault import Vault
 
 
 class StepCAProvisioner(KubeStruct, frozen=True, kw_only=True):
@@ -111,10 +112,18 @@ class External(KubeStruct, frozen=True, kw_only=True):
     cert_manager: (
         Annotated[CertManager, Meta(description="cert-manager, asked by CertificateRequests in this cluster.")] | None
     ) = None
+    vault: (
+        Annotated[
+            Vault,
+            Meta(description="The PKI secrets engine of HashiCorp Vault or of OpenBao, asked over its HTTPS API."),
+        ]
+        | None
+    ) = None
 
 
 # At the parent: an optional object has no place for rules of its own.
 ONE_WAY = Rule(
-    "!has(self.external) || has(self.external.stepCA) != has(self.external.certManager)",
-    "external takes exactly one of stepCA and certManager: the way in which the CA is asked",
+    "!has(self.external) || [has(self.external.stepCA), has(self.external.certManager), has(self.external.vault)]"
+    ".filter(given, given).size() == 1",
+    "external takes exactly one of stepCA, certManager and vault: the way in which the CA is asked",
 )

@@ -166,6 +166,15 @@ API_GROUP = Rule(
     matches(f"{_OBJECT_LABEL}([.]{_OBJECT_LABEL})+"),
     "must be an API group, such as cert-manager.io",
 )
+_VAULT_NAME = "[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+VAULT_NAME = Rule(
+    matches(_VAULT_NAME),
+    "must be a name as Vault has them: letters, digits, - . and _ with a letter, digit or _ at both ends",
+)
+VAULT_MOUNT = Rule(
+    matches(f"{_VAULT_NAME}(/{_VAULT_NAME})*"),
+    "must be the path of a mount without a slash at its ends, such as pki or team/pki",
+)
 KIND_NAME = Rule(
     matches("[A-Z][A-Za-z0-9]*"),
     "must be a kind in CamelCase, such as Issuer or ClusterIssuer",
