@@ -67,7 +67,7 @@ class _Known:
 
 
 class ExternalAuthorities:
-    """Reconciles CertificateAuthorities with ``external``. Nothing but their status is written."""
+    """Reconciles CertificateAuthorities with ``external``. It writes their status; what else, is up to the way."""
 
     def __init__(
         self,

@@ -101,7 +101,7 @@ class VaultWay:
         token = token_of(f"{self._namespace}/{reference.name}", contents)
         if isinstance(token, Violation):
             raise SourceError(token.reason, token.message)
-        return _Token(token, self._clock())  # read again at the next look: nobody says how long it is good
+        return _Token(token, self._clock())  # read anew for each question: nobody says how long it is good
 
     async def _log_in(self, login: KubernetesLogin) -> _Token:
         """Show Vault a token of the service account that is good for Vault alone."""
