@@ -15,7 +15,7 @@ from mintls.kube.errors import NotFound
 from mintls.kube.paths import SECRETS
 from mintls.reconcile.credential import Contents, Violation
 from mintls.reconcile.rootrotation import Leaves
-from mintls.reconcile.suppliedauthority import Decision, Observed, conclude, decide
+from mintls.reconcile.suppliedauthority import Decision, Observed, conclude, decide, fingerprint_of
 
 
 class LeafObserver(Protocol):
@@ -59,8 +59,7 @@ class SuppliedAuthorities:
         """
         name = authority.metadata.name
         contents = await self._read(secret)
-        view = self._keyring.view(name)
-        leaves = self._leaves.leaves(name, view.fingerprint if view else "")
+        leaves = self._leaves.leaves(name, fingerprint_of(contents))
         seen = Observed(authority, f"{self._namespace}/{secret}", contents, leaves, self._clock())
         decision = decide(seen)
         changed = self._remember(authority, decision)

@@ -21,7 +21,12 @@ from typing import Literal
 
 from cryptography import x509
 
-from mintls.api.v1alpha1.certificateauthority import HOLD_ROTATION, ROTATE_REQUESTED, CertificateAuthority
+from mintls.api.v1alpha1.certificateauthority import (
+    HOLD_ROTATION,
+    ROTATE_REQUESTED,
+    CertificateAuthority,
+    Rotation,
+)
 from mintls.api.v1alpha1.meta import request_of
 from mintls.core.durations import parse_duration, parse_renew_before
 from mintls.core.pki.certificate import InvalidCertificate, key_fingerprint, load_pem_chain
@@ -198,16 +203,26 @@ def _with_next(seen: Observed, found: Credential) -> Decision:
     if is_held(seen.authority) or seen.now >= found.leaf.not_after:
         return Drop(aborted=True)
     certificate, reach = found.leaf.certificate, seen.reach
+    known = _known(seen, certificate)
+    since = known.trusted_since if known else None
     if reach is None or not reach.everywhere:
-        waits = str(reach) if reach else "it was made just now"
-        return Stay("Preparing", f"the next root: {waits}", seen.now + _LOOK_AGAIN, next=certificate)
-    known = seen.authority.status.rotation
-    since = (known.trusted_since if known else None) or seen.now
+        # Before anybody has looked since the operator began, what was known stands. Who lags behind starts no new time.
+        waits = f"the next root: {reach or 'it was made just now'}"
+        message = known.message if known and reach is None else waits
+        return Stay("Preparing", message, seen.now + _LOOK_AGAIN, trusted_since=since, next=certificate)
+    since = since or seen.now
     ready = (since + parse_duration(seen.authority.spec.own_ca.root.trust_before_use)).replace(microsecond=0)
     if seen.now < ready:
         message = f"the next root is trusted everywhere; it signs from {ready:%Y-%m-%dT%H:%M:%SZ} on"
         return Stay("Preparing", message, ready, trusted_since=since.replace(microsecond=0), next=certificate)
     return Switch(seen.root.leaf.certificate, seen.now.replace(microsecond=0), _retire_time(seen))
+
+
+def _known(seen: Observed, certificate: x509.Certificate) -> Rotation | None:
+    """What the status says of this very next root; ``None`` if it speaks of none, or of another."""
+    status = seen.authority.status
+    recorded = {key.fingerprint for key in status.keys if key.role == "next"}
+    return status.rotation if key_fingerprint(certificate) in recorded else None
 
 
 def _retire_time(seen: Observed) -> datetime:

@@ -37,6 +37,8 @@ from mintls.reconcile.credential import Contents, Violation, bundle_digest
 from mintls.reconcile.reasons import Reason
 from mintls.reconcile.rootrotation import Leaves
 
+_PROGRESS = timedelta(seconds=5)
+"""How often it is told how far the reissuing has come."""
 _ASK_AGAIN = timedelta(minutes=1)
 """How often the Secret is read: it is somebody else's, and only one with our label is watched."""
 
@@ -72,7 +74,7 @@ class Observed:
         authority: The object.
         secret: Namespace and name of the Secret.
         contents: Its data; ``None`` if there is no such Secret.
-        leaves: The authority's leaves.
+        leaves: The authority's leaves; ``of_others`` are those that are not of ``fingerprint_of(contents)``.
         now: The time.
     """
 
@@ -134,6 +136,14 @@ def decide(seen: Observed) -> Decision:
     if problem:
         return Violation(problem.reason, f"Secret {seen.secret} cannot be used: {problem.message}")
     return _with_retiring(seen, supplied)
+
+
+def fingerprint_of(contents: Contents | None) -> str:
+    """By which the leaves of the CA in a Secret are known; "" if there is none that could be used."""
+    try:
+        return _read(contents).fingerprint if contents else ""
+    except (CredentialBroken, InvalidCertificate, SigningRefused):
+        return ""
 
 
 def _read(contents: Contents) -> Supplied:
@@ -256,6 +266,8 @@ def conclude(seen: Observed, decision: Decision) -> Conclusion:
     ends = f"{signer.not_after:%Y-%m-%dT%H:%M:%SZ}"
     text = f"signs with {describe_certificate(signer.certificate)} of Secret {seen.secret}, until {ends}"
     base = CertificateAuthorityStatus(keys=tuple(_keys(decision)), rotation=_rotation(seen, decision))
+    if base.rotation and base.rotation.phase == "Reissuing":
+        again = seen.now + _PROGRESS
     status = _status(seen, base, conds.ready(Reason.AVAILABLE, text))
     return Conclusion(status, min(again, decision.retire or again), _news(seen, decision))
 

@@ -120,9 +120,25 @@ class TestPreparing:
         assert await world.look() == after(hours=1)
         assert roles(world) == ["active", "next"]
         # One that lags behind again starts no new hour, but nothing is done before it has caught up.
-        world.roots.spread, world.now = BEHIND, after(hours=2)
+        reached, world.roots.spread, world.now = world.roots.spread, BEHIND, after(hours=2)
         await world.look()
         assert roles(world) == ["active", "next"]
+        world.roots.spread, world.now = reached, after(hours=2, seconds=1)
+        await world.look()
+        assert phase(world) in {"Reissuing", "Retiring"}
+
+    async def test_goes_on_after_a_restart_without_a_new_hour_or_a_write(self) -> None:
+        world = await in_phase("Preparing")
+        before = len(world.api.writes)
+        world.restart()
+        world.now = after(minutes=30)
+        await world.look()
+        assert len(world.api.writes) == before, "nobody has looked yet: what was known stands"
+        await world.look()
+        assert len(world.api.writes) == before
+        world.now = after(hours=1, seconds=1)
+        await world.look()
+        assert phase(world) in {"Reissuing", "Retiring"}
 
     async def test_that_is_held_is_undone(self) -> None:
         world = await in_phase("Preparing")
@@ -146,6 +162,17 @@ class TestPreparing:
         await world.look()
         assert NEXT not in world.api.objects
         assert world.ready
+
+    async def test_gives_another_next_root_an_hour_of_its_own(self) -> None:
+        world = await in_phase("Preparing")
+        world.api.objects[NEXT]["data"]["tls.key"] = base64.b64encode(b"damaged").decode()
+        world.now = after(minutes=59)
+        rotate(world, "again")
+        for _ in range(2):
+            await world.look()
+        world.now = after(hours=1, seconds=1)
+        await world.look()
+        assert phase(world) == "Preparing"
 
     async def test_leaves_alone_what_somebody_else_made(self) -> None:
         world = await World().made()

@@ -20,7 +20,7 @@ from mintls.reconcile.conditions import find, holds
 from mintls.reconcile.credential import Contents, Violation
 from mintls.reconcile.reasons import Reason
 from mintls.reconcile.rootrotation import Leaves
-from mintls.reconcile.suppliedauthority import Decision, Observed, Use, conclude, decide
+from mintls.reconcile.suppliedauthority import Decision, Observed, Use, conclude, decide, fingerprint_of
 
 CA = pki.authority("corporate")
 OTHER = pki.authority("corporate")
@@ -180,6 +180,8 @@ class TestAChange:
         before, now = used(decide(seen())).supplied, used(decide(seen(renewed))).supplied
         assert before.root == now.root
         assert before.fingerprint != now.fingerprint
+        assert fingerprint_of(renewed) == now.fingerprint
+        assert fingerprint_of(contents(tls_key=b"x")) == fingerprint_of(None) == "", "there is nothing to sign with"
 
     def test_of_the_root_leaves_the_one_before_trusted_until_its_last_leaf_has_ended(self) -> None:
         known = after(seen())
@@ -191,6 +193,7 @@ class TestAChange:
         assert [key.role for key in status.keys] == ["active", "retiring"]
         assert status.rotation is not None
         assert (status.rotation.phase, status.rotation.retire_at) == ("Reissuing", use.retire)
+        assert conclude(moment, use).look_again == NOW + timedelta(seconds=5), "progress is told"
 
         later = seen(self.ANOTHER, with_status(known, status), Leaves(3, 0, NOW + 2 * DAY), NOW + HOUR)
         assert used(decide(later)).retire == use.retire, "later leaves are of the new root"
