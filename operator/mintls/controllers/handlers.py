@@ -17,21 +17,25 @@ import kopf
 from mintls.api.v1alpha1 import GROUP, VERSION, CertificateAuthority, ClientCertificate, OAuthClient
 from mintls.controllers.objects import ObjectStore, key_of
 from mintls.kube.credentials import Credentials
+from mintls.kube.timelimits import TimeLimits
 
 _CLOSING_SECONDS = 0.25
 _ENDING_SECONDS = 8
+_SILENCE_SECONDS = 70.0
+"""Kopf's own limit for a watch that tells nothing: bookmarks come each minute, and versions are known for 75 s."""
 _REFRESH = timedelta(minutes=10)
 """A projected token is replaced in its file well before it ends; kopf keeps a copy that has to follow."""
 
 type Stores = tuple[ObjectStore[OAuthClient], ObjectStore[ClientCertificate], ObjectStore[CertificateAuthority]]
 
 
-async def watch(stores: Stores, credentials: Credentials) -> None:
+async def watch(stores: Stores, credentials: Credentials, limits: TimeLimits) -> None:
     """Feed the stores until cancelled.
 
     Args:
         stores: Of clients, certificates and authorities; used in the calling loop alone.
         credentials: Who we are to the API server.
+        limits: How long an API server is waited for that does not answer.
 
     Raises:
         Exception: What kopf ended with; by its design that is every watch error but 410.
@@ -50,7 +54,7 @@ async def watch(stores: Stores, credentials: Credentials) -> None:
         error: BaseException | None = None
         try:
             with asyncio.Runner(loop_factory=lambda: own) as runner:
-                runner.run(_observe(registry, stop, on_failure=tell))
+                runner.run(_observe(registry, quiet_settings(limits), stop, on_failure=tell))
         except BaseException as caught:  # noqa: BLE001 - handed to the calling loop, whatever it is
             error = caught
         tell(error)
@@ -79,7 +83,10 @@ def _see_to_the_end(thread: threading.Thread, loop: asyncio.AbstractEventLoop) -
 
 
 async def _observe(
-    registry: kopf.OperatorRegistry, stop: threading.Event, on_failure: Callable[[BaseException], None]
+    registry: kopf.OperatorRegistry,
+    settings: kopf.OperatorSettings,
+    stop: threading.Event,
+    on_failure: Callable[[BaseException], None],
 ) -> None:
     """Run kopf until it is told to stop, or fails.
 
@@ -89,7 +96,7 @@ async def _observe(
     """
     tasks = await kopf.spawn_tasks(
         registry=registry,
-        settings=quiet_settings(),
+        settings=settings,
         standalone=True,
         clusterwide=True,
         stop_flag=stop,
@@ -165,7 +172,7 @@ def _login_with(credentials: Credentials, loop: asyncio.AbstractEventLoop) -> Ca
     return login
 
 
-def quiet_settings() -> kopf.OperatorSettings:
+def quiet_settings(limits: TimeLimits) -> kopf.OperatorSettings:
     """Settings under which kopf only watches."""
     settings = kopf.OperatorSettings()
     settings.peering.standalone = True  # our Lease decides who leads
@@ -173,11 +180,12 @@ def quiet_settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True  # the CRDs are there from the start
     settings.watching.chunk_size = 500
     settings.watching.server_timeout = 290
-    settings.watching.connect_timeout = 5
+    settings.watching.connect_timeout = limits.connect
+    settings.watching.inactivity_timeout = min(_SILENCE_SECONDS, limits.silence)
     settings.queueing.idle_timeout = 0.1  # one task an object only for as long as its events last
     settings.queueing.worker_limit = None  # a limit would throttle to limit / idle_timeout objects a second
-    settings.networking.connect_timeout = 5
-    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = limits.connect
+    settings.networking.request_timeout = limits.request
     settings.networking.error_backoffs = (0.5, 0.5, 1, 1, 2, 2, 3, 3, 5, 5, 5, 5)
     settings.networking.enforce_retry_after = True
     settings.process.ultimate_exiting_timeout = None  # kopf would kill the whole process when it is slow to end

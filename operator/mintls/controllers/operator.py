@@ -184,7 +184,7 @@ class Operator:
 
     async def _watch(self) -> None:
         parts = self._parts
-        await watch((parts.clients, parts.certificates, parts.authorities), self._api.credentials)
+        await watch((parts.clients, parts.certificates, parts.authorities), self._api.credentials, self._api.limits)
 
     async def _sweep_now_and_then(self) -> None:
         """Kopf does not tell of objects that vanished while a watch was broken: list them now and then."""

@@ -7,6 +7,7 @@ Every failure is one of ``mintls.kube.errors``. Nothing is repeated here, except
 credentials read anew; who asked knows better what to do after a 409 or 429.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from mintls.kube.credentials import Credentials, load_credentials
 from mintls.kube.errors import ApiError, Conflict, Invalid, Unauthorized, Unreachable, from_status
 from mintls.kube.lines import split_lines
 from mintls.kube.paths import parse_path
+from mintls.kube.timelimits import LIMITS, TimeLimits
 
 type Object = dict[str, Any]
 """An object, a list or a Status of the Kubernetes API as decoded JSON."""
@@ -31,10 +33,6 @@ type Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 FIELD_MANAGER = "mintls"
 CONNECTIONS = 32
-REQUEST_SECONDS = 30.0
-CONNECT_SECONDS = 5.0
-# The API server sends a bookmark about once a minute on a quiet watch. Silence for twice that means a dead connection.
-WATCH_SILENCE_SECONDS = 120.0
 WATCH_SECONDS = 290
 
 _JSON = "application/json"
@@ -58,13 +56,20 @@ class ApiClient:
 
     Attributes:
         on_request: Called after each request and at the end of each watch; None for nobody.
+        limits: How long it waits for an answer.
     """
 
     def __init__(
-        self, credentials: Credentials, *, user_agent: str = "mintls", on_request: OnRequest | None = None
+        self,
+        credentials: Credentials,
+        *,
+        user_agent: str = "mintls",
+        on_request: OnRequest | None = None,
+        limits: TimeLimits = LIMITS,
     ) -> None:
         self.credentials = credentials
         self.on_request = on_request
+        self.limits = limits
         self._base = credentials.server
         self._ordinary = _session(user_agent, CONNECTIONS)
         self._unbounded = _session(user_agent, 0)
@@ -78,13 +83,15 @@ class ApiClient:
         *,
         user_agent: str = "mintls",
         on_request: OnRequest | None = None,
+        limits: TimeLimits = LIMITS,
     ) -> AsyncIterator[Self]:
         """Read the configuration and open the sessions; no request is made.
 
         Raises:
             ConfigurationError: No configuration was found, or it cannot be used.
         """
-        api = cls(await load_credentials(kubeconfig, context), user_agent=user_agent, on_request=on_request)
+        credentials = await load_credentials(kubeconfig, context)
+        api = cls(credentials, user_agent=user_agent, on_request=on_request, limits=limits)
         try:
             yield api
         finally:
@@ -101,7 +108,7 @@ class ApiClient:
         *,
         params: Mapping[str, str] | None = None,
         bounded: bool = True,
-        seconds: float = REQUEST_SECONDS,
+        seconds: float | None = None,
     ) -> Object:
         """Read one object, or one list without paging.
 
@@ -109,23 +116,19 @@ class ApiClient:
             path: From ``mintls.kube.paths``, or any other path of the API server that answers JSON.
             params: The query.
             bounded: False goes past the ordinary requests' bound on connections.
-            seconds: Time-out for the whole request, waiting for a connection included.
+            seconds: Time-out for the whole request, waiting for a connection included; None for the client's own.
 
         Raises:
             ApiError: As its subclasses say.
         """
         return await self._call("get", "GET", path, params=params, bounded=bounded, seconds=seconds)
 
-    async def create(
-        self, path: str, body: Object, *, bounded: bool = True, seconds: float = REQUEST_SECONDS
-    ) -> Object:
+    async def create(self, path: str, body: Object, *, bounded: bool = True, seconds: float | None = None) -> Object:
         """POST an object to a collection; ``AlreadyExists`` when its name is taken. Arguments as ``get``."""
         params = {"fieldManager": FIELD_MANAGER}
         return await self._call("create", "POST", path, body=body, params=params, bounded=bounded, seconds=seconds)
 
-    async def replace(
-        self, path: str, body: Object, *, bounded: bool = True, seconds: float = REQUEST_SECONDS
-    ) -> Object:
+    async def replace(self, path: str, body: Object, *, bounded: bool = True, seconds: float | None = None) -> Object:
         """PUT a whole object; with ``metadata.resourceVersion`` in it, ``Conflict`` when it changed. As ``get``."""
         params = {"fieldManager": FIELD_MANAGER}
         return await self._call("update", "PUT", path, body=body, params=params, bounded=bounded, seconds=seconds)
@@ -260,7 +263,7 @@ class ApiClient:
         field_selector: str | None = None,
         metadata_only: bool = False,
         timeout_seconds: int = WATCH_SECONDS,
-        silence_seconds: float = WATCH_SILENCE_SECONDS,
+        silence_seconds: float | None = None,
         on_open: Callable[[], None] | None = None,
     ) -> AsyncGenerator[tuple[str, Object]]:
         """What changes in a collection after ``resource_version``: ``(type, object)``.
@@ -276,7 +279,8 @@ class ApiClient:
             field_selector: As for the list.
             metadata_only: As for the list.
             timeout_seconds: The server ends the watch after that.
-            silence_seconds: After so long without a byte the connection counts as dead (``Unreachable``).
+            silence_seconds: After so long without a byte the connection counts as dead (``Unreachable``); None for the
+                client's own limit.
             on_open: Called once when the server has accepted the watch.
 
         Raises:
@@ -290,12 +294,16 @@ class ApiClient:
             "timeoutSeconds": str(timeout_seconds),
         }
         within = aiohttp.ClientTimeout(
-            total=timeout_seconds + REQUEST_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=silence_seconds
+            total=timeout_seconds + self.limits.request,
+            sock_connect=self.limits.connect,
+            sock_read=silence_seconds or self.limits.silence,
         )
         accept = _METADATA if metadata_only else _JSON
         async with (
             self._observed("watch", path) as outcome,
-            self._answer("watch", "GET", path, params=params, accept=accept, within=within) as response,
+            self._answer(
+                "watch", "GET", path, params=params, accept=accept, within=within, begin=self.limits.request
+            ) as response,
         ):
             outcome.append(response.status)
             if on_open is not None:
@@ -314,7 +322,7 @@ class ApiClient:
         media: str = _JSON,
         accept: str = _JSON,
         bounded: bool = True,
-        seconds: float = REQUEST_SECONDS,
+        seconds: float | None = None,
     ) -> Object:
         async with (
             self._observed(verb, path) as outcome,
@@ -327,12 +335,15 @@ class ApiClient:
                 media=media,
                 accept=accept,
                 session=self._ordinary if bounded else self._unbounded,
-                within=aiohttp.ClientTimeout(total=seconds, sock_connect=min(CONNECT_SECONDS, seconds)),
+                within=self._within(seconds or self.limits.request),
             ) as response,
         ):
             answer = _decode(await response.read(), verb, path)
             outcome.append(response.status)
             return answer
+
+    def _within(self, seconds: float) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(total=seconds, sock_connect=min(self.limits.connect, seconds))
 
     @asynccontextmanager
     async def _answer(
@@ -342,38 +353,48 @@ class ApiClient:
         path: str,
         *,
         within: aiohttp.ClientTimeout,
+        begin: float | None = None,
         params: Mapping[str, str] | None,
         accept: str,
         data: bytes | None = None,
         media: str = _JSON,
         session: aiohttp.ClientSession | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer of a request that succeeded; whatever fails, also while it is read, is an ApiError."""
+        """The answer of a request that succeeded; whatever fails, also while it is read, is an ApiError.
+
+        ``begin``: within how many seconds it has to begin, if that is sooner than ``within`` says for the whole.
+        """
         headers = {"Accept": accept} | ({"Content-Type": media} if data is not None else {})
         for last in (False, True):
             if (authorization := await self.credentials.authorization()) is not None:
                 headers["Authorization"] = authorization
+            begun = asyncio.timeout(begin)
             try:
-                async with (session or self._unbounded).request(
-                    method,
-                    URL(self._base + path, encoded=True),
-                    params=params,
-                    data=data,
-                    headers=headers,
-                    timeout=within,
-                    proxy=self.credentials.proxy,
-                    # Part of the key under which aiohttp keeps connections: a new context means new ones.
-                    ssl=self.credentials.ssl_context or True,
-                    server_hostname=self.credentials.server_name,
-                    # The API server does not redirect; whoever does gets no token of ours.
-                    allow_redirects=False,
-                ) as response:
+                async with (
+                    begun,
+                    (session or self._unbounded).request(
+                        method,
+                        URL(self._base + path, encoded=True),
+                        params=params,
+                        data=data,
+                        headers=headers,
+                        timeout=within,
+                        proxy=self.credentials.proxy,
+                        # Part of the key under which aiohttp keeps connections: a new context means new ones.
+                        ssl=self.credentials.ssl_context or True,
+                        server_hostname=self.credentials.server_name,
+                        # The API server does not redirect; whoever does gets no token of ours.
+                        allow_redirects=False,
+                    ) as response,
+                ):
+                    begun.reschedule(None)
                     if response.status < 300:
                         yield response
                         return
                     error = await _failure(verb, path, response)
             except (aiohttp.ClientError, OSError) as cause:
-                raise _unreachable(verb, path, self._base, within, cause) from _without_headers(cause)
+                waited = begin if begun.expired() else within.sock_read or within.total
+                raise _unreachable(verb, path, self._base, waited, cause) from _without_headers(cause)
             if last or not isinstance(error, Unauthorized):
                 raise error
             await self.credentials.renew()
@@ -455,9 +476,9 @@ def _retry_after(header: str | None) -> float | None:
     return float(header) if header is not None and header.isascii() and header.isdigit() else None
 
 
-def _unreachable(verb: str, path: str, server: str, within: aiohttp.ClientTimeout, cause: Exception) -> Unreachable:
+def _unreachable(verb: str, path: str, server: str, waited: float | None, cause: Exception) -> Unreachable:
     if isinstance(cause, TimeoutError):
-        message = f"{server} did not answer in time ({within.sock_read or within.total:g} s)"
+        message = f"{server} did not answer in time ({waited:g} s)"
     else:
         message = f"no answer from {server}: {str(cause) or type(cause).__name__}"
     return Unreachable(0, "", message, path, verb=verb)

@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
-from mintls.kube.client import WATCH_SILENCE_SECONDS, ApiClient, Object
+from mintls.kube.client import ApiClient, Object
 from mintls.kube.errors import ApiError, Gone
 from mintls.kube.paths import Resource
+from mintls.kube.timelimits import LIMITS
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ LONGEST_WAIT_SECONDS = 4.0
 # A watch that the server ends sooner than this without an event would otherwise be opened again in a tight loop.
 _SHORT_WATCH_SECONDS = 1.0
 # A quiet watch gets a bookmark about once a minute, and the client ends a silent one itself after this long.
-HEALTHY_SECONDS = WATCH_SILENCE_SECONDS + 30.0
+HEALTHY_SECONDS = LIMITS.silence + 30.0
 
 
 @dataclass(frozen=True, slots=True)

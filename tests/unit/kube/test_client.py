@@ -24,6 +24,7 @@ from builders.kube import (
 from mintls.kube import client, errors
 from mintls.kube.client import ApiClient
 from mintls.kube.paths import CONFIGMAPS, SECRETS
+from mintls.kube.timelimits import TimeLimits
 
 ITEM = CONFIGMAPS.item("shop", "trust")
 LIST = CONFIGMAPS.collection("shop")
@@ -293,6 +294,20 @@ async def test_a_silent_watch_is_given_up(api: ApiClient, double: ApiDouble) -> 
     double.on("GET", LIST, stream(bookmark("7"), then="hold"))
     with pytest.raises(errors.Unreachable, match="in time"):
         await asyncio.wait_for(events_of(api, silence_seconds=0.2), 5)
+
+
+async def test_a_watch_that_does_not_begin_is_given_up_as_soon_as_a_request(double: ApiDouble, tmp_path: Path) -> None:
+    double.on("GET", LIST, hang)
+    async with ApiClient.connect(double.kubeconfig(tmp_path), limits=TimeLimits(request=0.2)) as api:
+        with pytest.raises(errors.Unreachable, match=r"did not answer in time \(0.2 s\)"):
+            await asyncio.wait_for(events_of(api), 5)
+
+
+async def test_a_watch_that_has_begun_may_last(double: ApiDouble, tmp_path: Path) -> None:
+    double.on("GET", LIST, stream(bookmark("7"), then="hold"))
+    async with ApiClient.connect(double.kubeconfig(tmp_path), limits=TimeLimits(request=0.2, silence=0.6)) as api:
+        with pytest.raises(errors.Unreachable, match=r"did not answer in time \(0.6 s\)"):
+            await asyncio.wait_for(events_of(api), 5)
 
 
 async def test_watches_take_no_connection_from_ordinary_requests(
