@@ -1,36 +1,32 @@
 """An HTTP proxy before a real API server that answers wrongly, late or not at all, by a seeded generator."""
 
 import asyncio
-import base64
 import collections
 import json
 import os
 import random
 import secrets
-import ssl
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-import yaml
 from aiohttp import web
 
+from builders.apiproxy import WRITES, ApiProxy, end_to_end, reset, silence
 from builders.kube import status_object
 
 SEED = "MINTLS_FAULT_SEED"
 """Environment variable with the seed of a run that is to be repeated."""
 
-_HOP_BY_HOP = frozenset({"host", "connection", "transfer-encoding", "content-length", "content-encoding"})
-_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _SLOW_SECONDS = 1.5
 
-ANSWERED_WRONGLY = ("429", "500", "504", "reset", "slow")
+ANSWERED_WRONGLY = ("429", "500", "504", "reset", "slow", "silence")
 """Before the API server has seen the request; writes get 409, too."""
-CARRIED_OUT = ("carried out, 504", "carried out, reset")
+CARRIED_OUT = ("carried out, 504", "carried out, reset", "carried out, silence")
 """The API server did it, and the client does not hear so."""
-WATCHES = ("429", "500", "cut", "ended", "410", "error")
+WATCHES = ("429", "500", "silence", "cut", "ended", "hushed", "410", "error")
 
 
 class Faults:
@@ -59,7 +55,7 @@ class Faults:
         if not self._on.is_set() or self._random.random() >= self._share:
             return ""
         kinds = [*ANSWERED_WRONGLY]
-        if method in _WRITES:
+        if method in WRITES:
             kinds += [*CARRIED_OUT, "409"]
         return self._count(self._random.choice(kinds))
 
@@ -69,62 +65,56 @@ class Faults:
         await asyncio.sleep(self._random.uniform(0.2, 4.0))
         if not self._on.is_set():
             await asyncio.Event().wait()
-        return self._count(self._random.choice(WATCHES[2:]))
+        return self._count(self._random.choice(WATCHES[3:]))
 
     def refused_watch(self) -> str:
         if not self._on.is_set() or self._random.random() >= self._share:
             return ""
-        return self._count(self._random.choice(WATCHES[:2]))
+        return self._count(self._random.choice(WATCHES[:3]))
 
     def _count(self, kind: str) -> str:
         self.counts[kind] += 1
         return kind
 
 
-class FaultyApi:
-    """The proxy; ``url`` is what clients connect to, with their own credentials.
+class FaultyApi(ApiProxy):
+    """The proxy.
 
     Attributes:
         silent: Plurals whose watches tell nothing more, though they stay open.
     """
 
-    def __init__(self, faults: Faults, server: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, faults: Faults) -> None:
+        super().__init__()
         self.faults = faults
-        self.url = ""
         self.silent: set[str] = set()
-        self._server = server
-        self._session = session
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        if request.query.get("watch") == "true":
-            return await self._watch(request)
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         fault = self.faults.of_request(request.method)
         if fault == "slow":
             await asyncio.sleep(_SLOW_SECONDS)
-        elif fault == "reset":
-            return _reset(request)
-        elif fault in {"409", "429", "500", "504"}:
-            return _refusal(fault)
-        async with self._onward(request) as answer:
-            body = await answer.read()
-        if fault == "carried out, reset":
-            return _reset(request)
-        if fault == "carried out, 504":
-            return _refusal("504")
-        return web.Response(status=answer.status, headers=_end_to_end(answer.headers), body=body)
+        elif fault and not fault.startswith("carried out"):
+            return await _unanswered(fault, request)
+        answer = await self.carried_out(request)
+        if fault.startswith("carried out"):
+            return await _unanswered(fault.removeprefix("carried out, "), request)
+        return answer
 
-    async def _watch(self, request: web.Request) -> web.StreamResponse:
+    async def watch(self, request: web.Request) -> web.StreamResponse:
         refused = self.faults.refused_watch()
         if refused:
-            return _refusal(refused)
-        async with self._onward(request) as answer:
-            response = web.StreamResponse(status=answer.status, headers=_end_to_end(answer.headers))
+            return await _unanswered(refused, request)
+        async with self.onward(request) as answer:
+            response = web.StreamResponse(status=answer.status, headers=end_to_end(answer.headers))
             await response.prepare(request)
             passing = asyncio.create_task(self._pass(answer, response, request.path.rsplit("/", 1)[1]))
             fault = asyncio.create_task(self.faults.of_watch())
             try:
                 await asyncio.wait({passing, fault}, return_when=asyncio.FIRST_COMPLETED)
                 if fault.done() and not passing.done():
+                    if fault.result() == "hushed":
+                        passing.cancel()
+                        await silence()
                     await self._break(fault.result(), request, response)
             finally:
                 for task in (passing, fault):
@@ -136,7 +126,7 @@ class FaultyApi:
         if fault == "cut":
             # In the middle of a line.
             await response.write(b'{"type":"MODIFIED","obj')
-            _reset(request)
+            reset(request)
         elif fault == "410":
             await response.write(_error_event(410, "Expired"))
         elif fault == "error":
@@ -147,23 +137,11 @@ class FaultyApi:
             if plural not in self.silent:
                 await response.write(line)
 
-    def _onward(self, request: web.Request) -> "aiohttp.client._RequestContextManager":
-        return self._session.request(
-            request.method,
-            self._server + request.raw_path,
-            data=request.content if request.can_read_body else None,
-            headers=_end_to_end(request.headers),
-        )
 
-
-def _end_to_end(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name.lower() not in _HOP_BY_HOP}
-
-
-def _reset(request: web.Request) -> web.Response:
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()
+async def _unanswered(fault: str, request: web.Request) -> web.Response:
+    if fault == "silence":
+        await silence()
+    return reset(request) if fault == "reset" else _refusal(fault)
 
 
 def _refusal(code: str) -> web.Response:
@@ -186,30 +164,6 @@ def chosen_seed() -> int:
 @asynccontextmanager
 async def faulty_api(kubeconfig: Path, *, share: float = 0.2) -> AsyncIterator[FaultyApi]:
     """Stand before the API server of a kubeconfig; nothing fails before ``faults.begin()``."""
-    cluster = _cluster(kubeconfig)
-    context = _trust(kubeconfig, cluster)
-    connector = aiohttp.TCPConnector(ssl=context, limit=0)
-    timeout = aiohttp.ClientTimeout(total=None)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
-        proxy = FaultyApi(Faults(chosen_seed(), share), cluster["server"], session)
-        app = web.Application(client_max_size=2**24)
-        app.router.add_route("*", "/{path:.*}", proxy.handle)
-        runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
-            yield proxy
-        finally:
-            await runner.cleanup()
-
-
-def _cluster(kubeconfig: Path) -> dict[str, str]:
-    cluster: dict[str, str] = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]
-    return cluster
-
-
-def _trust(kubeconfig: Path, cluster: dict[str, str]) -> ssl.SSLContext:
-    if "certificate-authority-data" in cluster:
-        return ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
-    return ssl.create_default_context(cafile=str(kubeconfig.parent / cluster["certificate-authority"]))
+    proxy = FaultyApi(Faults(chosen_seed(), share))
+    async with proxy.before(kubeconfig):
+        yield proxy

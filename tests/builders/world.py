@@ -32,6 +32,7 @@ from mintls.kube.paths import (
     SPENT_IDENTIFIERS,
     Resource,
 )
+from mintls.kube.timelimits import LIMITS, TimeLimits
 from mintls.reconcile.installation import Installation
 
 SYSTEM = "mintls-system"
@@ -51,6 +52,10 @@ class ShiftedClock:
 
     def pass_(self, time: timedelta) -> None:
         self._shift += time
+
+    def come_back(self) -> None:
+        """To the real time."""
+        self._shift = timedelta()
 
 
 @dataclass
@@ -160,10 +165,15 @@ class World:
     # --- what runs ---
 
     async def client_as(
-        self, account: str, on_request: Callable[..., None] | None = None, server: str = ""
+        self,
+        account: str,
+        on_request: Callable[..., None] | None = None,
+        server: str = "",
+        limits: TimeLimits = LIMITS,
     ) -> ApiClient:
         path = self.kubeconfig(account, server)
-        return await self._stack.enter_async_context(ApiClient.connect(str(path), on_request=on_request))
+        connected = ApiClient.connect(str(path), on_request=on_request, limits=limits)
+        return await self._stack.enter_async_context(connected)
 
     def kubeconfig(self, account: str, server: str = "") -> Path:
         """The account's own credentials; ``server``: ``host:port`` or URL of something before the API server."""
@@ -182,9 +192,11 @@ class World:
         url = urlsplit(config["clusters"][0]["cluster"]["server"])
         return str(url.hostname), int(url.port or 443)
 
-    async def operator(self, identity: str = "operator-0", server: str = "", **settings: Any) -> RunningOperator:
+    async def operator(
+        self, identity: str = "operator-0", server: str = "", limits: TimeLimits = LIMITS, **settings: Any
+    ) -> RunningOperator:
         requests = Requests()
-        api = await self.client_as("mintls-operator", requests.count, server)
+        api = await self.client_as("mintls-operator", requests.count, server, limits)
         whole = {"issuer_replicas": (f"127.0.0.1:{self.ports[1]}",), "lease_seconds": 3.0, **settings}
         operator = Operator(
             OperatorSettings(installation=self.installation, identity=identity, **whole), api, self.clock, Metrics()

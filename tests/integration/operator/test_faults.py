@@ -20,12 +20,15 @@ from builders.world import Object, RunningOperator, World, condition, eventually
 from mintls.api.v1alpha1.clientcertificate import RENEW_REQUESTED
 from mintls.kube.errors import ApiError
 from mintls.kube.paths import CLIENT_CERTIFICATES, EVENTS, OAUTH_CLIENTS, SECRETS
+from mintls.kube.timelimits import TimeLimits
 
 pytestmark = pytest.mark.cluster
 
 CLIENTS = 24
 SECONDS = 40
 """How long there are faults."""
+LIMITS = TimeLimits(request=2.0, silence=5.0)
+"""So that there are many requests that are given up, and many watches that fall silent."""
 
 
 class Readiness:
@@ -158,7 +161,7 @@ async def undisturbed(operator: RunningOperator) -> None:
 async def test_after_faults_at_random_all_is_as_if_there_had_been_none(world: World) -> None:
     async with faulty_api(world.cluster.kubeconfig) as proxy:
         await world.authority()
-        operator = await world.operator(server=proxy.url, lease_seconds=30.0)
+        operator = await world.operator(server=proxy.url, limits=LIMITS, lease_seconds=30.0)
         await world.issuer()
         shop = await world.namespace()
         user = User(world, shop, random.Random(proxy.faults.seed))  # noqa: S311 - no secret

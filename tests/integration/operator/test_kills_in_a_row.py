@@ -1,0 +1,239 @@
+"""The operator is killed at every single write, before it and after it, each time that it is started: it ends the same.
+
+These are the plans for what there is once in an installation, or that concern all namespaces, so that they cannot be
+tried side by side. No life of the operator comes further than to its first write.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+
+from builders import pki
+from builders.endstate import State, differences, end_state, installed_state
+from builders.kills import KillingApi, Lane, Point, killing_api
+from builders.plans import Look, Step, all_ready, always
+from builders.world import SYSTEM, World, condition, eventually
+from mintls.api.v1alpha1.certificateauthority import ROTATE_REQUESTED
+from mintls.controllers.clustertrustbundle import NAME as BUNDLE
+from mintls.core.oauth.signing_keys import decode_signing_keys
+from mintls.core.pki.certificate import encode_pem
+from mintls.core.pki.keys import encode_private_key
+from mintls.kube.errors import NotFound
+from mintls.kube.paths import (
+    CERTIFICATE_AUTHORITIES,
+    CLUSTER_TRUST_BUNDLES,
+    CONFIGMAPS,
+    SECRETS,
+)
+
+pytestmark = pytest.mark.cluster
+
+type Done = Callable[[], Awaitable[bool]]
+type Life = Callable[["Lives", Done], Awaitable[list[str]]]
+
+QUIET_SECONDS = 1.0
+MOST_LIVES = 40
+QUICK = {"root": {"trustBeforeUse": "1s", "reissueWithin": "2s"}}
+AUTHORITY = CERTIFICATE_AUTHORITIES.item(None, "default")
+
+
+@pytest.fixture
+async def proxy(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KillingApi]:
+    monkeypatch.setattr("mintls.controllers.handlers._ENDING_SECONDS", 0.2)  # who is killed does not end kopf kindly
+    async with killing_api(world.cluster.kubeconfig) as one:
+        yield one
+
+
+class Lives:
+    """One operator after the other."""
+
+    def __init__(self, world: World, proxy: KillingApi) -> None:
+        self._world = world
+        self._proxy = proxy
+        self._lane: Lane = proxy.lane("")
+
+    @contextlib.asynccontextmanager
+    async def one(self, point: Point | None = None) -> AsyncIterator[Lane]:
+        """A life that ends by force."""
+        self._proxy.another_comes()
+        self._lane.begin(point)
+        operator = await self._world.operator(server=self._proxy.url, lease_seconds=30.0, create_authority=True)
+        try:
+            yield self._lane
+        finally:
+            self._proxy.client_dies()
+            await operator.kill()
+
+    async def undisturbed(self, done: Done) -> list[str]:
+        """The writes of a single life."""
+        async with self.one() as lane:
+            await self._settle(done, lane)
+            return list(lane.writes)
+
+    async def in_a_row(self, done: Done) -> list[str]:
+        """The writes of as many lives as it takes, each of which was killed at its first one."""
+        written: list[str] = []
+        for _ in range(MOST_LIVES):
+            async with self.one(Point(1, "before")) as lane:
+                if await self._comes_to_rest(done, lane):
+                    return written
+            async with self.one(Point(1, "after")) as lane:
+                if await self._comes_to_rest(done, lane):
+                    return written
+                written += lane.writes[:1]
+        raise AssertionError(f"it comes to no end: {written}")
+
+    async def _comes_to_rest(self, done: Done, lane: Lane) -> bool:
+        """Whether there is nothing to write any more; not, when it was stuck."""
+        resting = asyncio.create_task(self._settle(done, lane))
+        stuck = asyncio.create_task(lane.stuck.wait())
+        try:
+            await asyncio.wait({resting, stuck}, return_when=asyncio.FIRST_COMPLETED)
+            if not stuck.done():
+                await resting
+            return not lane.stuck.is_set()
+        finally:
+            for task in (resting, stuck):
+                task.cancel()
+            await asyncio.gather(resting, stuck, return_exceptions=True)
+
+    async def _settle(self, done: Done, lane: Lane) -> None:
+        await eventually(done, within=60, every=0.2)
+        await lane.at_rest(QUIET_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is there first, what then happens, and whether the operator has carried it out."""
+
+    name: str
+    prepare: Step
+    prepared: Look
+    act: Step
+    done: Look
+
+
+async def nothing(_world: World, _shop: str) -> None:
+    """Nothing."""
+
+
+async def credential(world: World, shop: str) -> None:
+    await world.client(shop)
+    await world.certificate(shop, duration="1h")
+
+
+async def before_it_signs(world: World, shop: str) -> None:
+    await world.authority(selfSigned=QUICK)
+    await credential(world, shop)
+
+
+async def installed(world: World, _shop: str) -> bool:
+    await world.get(SECRETS, SYSTEM, "mintls-signing-keys")
+    await world.get(SECRETS, SYSTEM, "mintls-issuer-tls")
+    await world.get(CONFIGMAPS, SYSTEM, "mintls-trust-bundle")
+    return condition(await world.api.get(AUTHORITY), "Ready")["status"] == "True"
+
+
+async def months_pass(world: World, _shop: str) -> None:
+    """The intermediate is past half of its life, the signing key past its time, the certificates are long over."""
+    world.clock.pass_(timedelta(days=46))
+
+
+async def renewed(world: World, shop: str) -> bool:
+    hour_ago = world.clock() - timedelta(hours=1)
+    keys = decode_signing_keys((await world.secret(SYSTEM, "mintls-signing-keys"))["keys.json"])
+    leaves = [await _leaf(world, shop, "billing-mtls"), await _leaf(world, SYSTEM, "mintls-issuer-tls")]
+    signer = await _leaf(world, SYSTEM, "mintls-authority-default-intermediate")
+    new = all(one.not_valid_before_utc > hour_ago for one in (*leaves, signer))
+    return new and max(key.created_at for key in keys) > hour_ago and await all_ready(world, shop)
+
+
+async def _leaf(world: World, namespace: str, name: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate((await world.secret(namespace, name))["tls.crt"])
+
+
+async def root_rotation_asked_for(world: World, _shop: str) -> None:
+    await world.api.merge_patch(AUTHORITY, {"metadata": {"annotations": {ROTATE_REQUESTED: "now"}}})
+
+
+async def retiring(world: World, shop: str) -> bool:
+    rotation = (await world.api.get(AUTHORITY))["status"].get("rotation") or {}
+    return rotation.get("phase") == "Retiring" and await all_ready(world, shop)
+
+
+async def own_ca(world: World, shop: str) -> None:
+    await world.authority()
+    await _put_ca(world)
+    await world.authority("corporate", secretRef={"name": "corporate-ca"})
+    await world.client(shop, authorities=[{"name": "corporate"}])
+    await world.certificate(shop, authorityRef={"name": "corporate"})
+
+
+async def _put_ca(world: World) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    ends = {"root_not_after": now + timedelta(days=300), "intermediate_not_after": now + timedelta(days=60)}
+    ca = pki.authority("corporate", not_before=now - timedelta(hours=1), **ends)
+    files = {
+        "tls.crt": encode_pem(ca.intermediate).decode(),
+        "tls.key": encode_private_key(ca.signer.key).decode(),
+        "ca.crt": encode_pem(ca.root).decode(),
+    }
+    meta = {"name": "corporate-ca", "labels": {"mintls.dev/authority": "corporate"}}
+    body = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": files}
+    await world.api.apply(SECRETS.item(SYSTEM, "corporate-ca"), body, field_manager="somebody")
+
+
+async def another_ca(world: World, _shop: str) -> None:
+    await _put_ca(world)
+
+
+async def under_another_ca(world: World, shop: str) -> bool:
+    rotation = (await world.get(CERTIFICATE_AUTHORITIES, None, "corporate"))["status"].get("rotation") or {}
+    return rotation.get("phase") == "Retiring" and await all_ready(world, shop)
+
+
+PLANS = (
+    Plan("an installation", nothing, always, nothing, installed),
+    Plan("months later", credential, all_ready, months_pass, renewed),
+    Plan("another root", before_it_signs, all_ready, root_rotation_asked_for, retiring),
+    Plan("another CA of one's own", own_ca, all_ready, another_ca, under_another_ca),
+)
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=[plan.name for plan in PLANS])
+async def test_killed_at_each_write_in_turn_it_ends_the_same(world: World, proxy: KillingApi, plan: Plan) -> None:
+    await world.issuer(ready=False)
+    lives = Lives(world, proxy)
+    once, wanted = await carried_out(world, lives, plan, Lives.undisturbed)
+    await empty(world)
+    again, found = await carried_out(world, lives, plan, Lives.in_a_row)
+    assert "\n".join(differences(found, wanted)) == "", (once, again)
+    assert certificates(again) == certificates(once), "no certificate is issued twice"
+
+
+async def carried_out(world: World, lives: Lives, plan: Plan, life: Life) -> tuple[list[str], State]:
+    """The writes that the plan took, and what there is then."""
+    shop = await world.namespace()
+    await plan.prepare(world, shop)
+    if plan.prepare is not nothing:
+        await lives.undisturbed(lambda: plan.prepared(world, shop))
+    await plan.act(world, shop)
+    writes = await life(lives, lambda: plan.done(world, shop))
+    return writes, {"installation": await installed_state(world), "shop": await end_state(world, shop)}
+
+
+async def empty(world: World) -> None:
+    await world.clean()
+    world.clock.come_back()
+    for path in (CONFIGMAPS.item(SYSTEM, "mintls-trust-bundle"), CLUSTER_TRUST_BUNDLES.item(None, BUNDLE)):
+        with contextlib.suppress(NotFound):
+            await world.api.delete(path)
+
+
+def certificates(writes: list[str]) -> list[str]:
+    return sorted(write for write in writes if " secrets " in write)
