@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from builders.world import SYSTEM, World, free_port
@@ -13,6 +14,8 @@ from mintls.cli.main import main
 from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS
 
 pytestmark = pytest.mark.cluster
+
+CLUSTER_ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/mintls-operator"
 
 
 async def mintls(world: World, *arguments: str) -> Result:
@@ -75,6 +78,17 @@ async def test_an_object_that_is_not_there_is_named(world: World) -> None:
     gone = await mintls(world, "renew", "nothing", "-n", shop)
     assert gone.exit_code == 1
     assert f"clientcertificates.mintls.dev {shop}/nothing" in gone.output
+    nothing = await mintls(world, "inspect", "nothing", "-n", shop)
+    assert nothing.exit_code == 1
+    assert f'there is neither a Secret nor a ClientCertificate "nothing" in namespace {shop}' in nothing.output
+
+
+async def test_one_that_is_not_there_keeps_the_others_from_nothing(world: World) -> None:
+    shop = await shop_with_a_client(world)
+    both = await mintls(world, "renew", "billing", "nothing", "-n", shop)
+    assert both.exit_code == 1
+    assert f"ok      ClientCertificate {shop}/billing: serial number" in both.output
+    assert f"failed  ClientCertificate {shop}/nothing: " in both.output
 
 
 async def test_status_shows_what_is_well_and_ends_with_1_for_what_is_not(world: World) -> None:
@@ -110,11 +124,58 @@ async def test_check_says_what_is_missing_of_an_installation(world: World) -> No
     assert before.exit_code == 1
     assert "WRONG  operator           no replica leads in namespace mintls-system" in before.output
     assert before.output.count("ok     kind") == 4, "the kinds are those of this program, by the API server's word"
+    assert "ok     rights             you may install" in before.output
 
     await shop_with_a_client(world)
-    after = await mintls(world, "check", "-o", "json")
-    wrong = {one["what"] for one in json.loads(after.output) if not one["well"]}
-    assert wrong == {"issuer"}, "here it is no Service's"
+    after = await mintls(world, "check", "-o", "json", "--issuer-url", world.installation.issuer_url)
+    told = {one["what"]: one for one in json.loads(after.output)}
+    assert {name for name, one in told.items() if not one["well"]} == {"issuer"}, "here it is no Service's"
+    assert told["rights"]["text"] == "the operator has those that it needs"
+    assert told["trust"]["text"].endswith("answers, and the trust bundle vouches for it")
+
+
+async def test_check_says_which_rights_are_missing_and_what_cannot_be_reached_or_trusted(world: World) -> None:
+    kubeconfig = str(world.kubeconfig("mintls-issuer"))
+    nobody = await asyncio.to_thread(CliRunner().invoke, main, ["check", "--kubeconfig", kubeconfig])
+    assert nobody.exit_code == 1
+    assert "customresourcedefinitions" in nobody.output
+
+    await shop_with_a_client(world)
+    elsewhere = f"127.0.0.1:{free_port()}"
+    for asked, text in (
+        (["--connect-to", elsewhere], "cannot be reached"),
+        (["--connect-to", "{}:{}".format(*world.server())], "its certificate is not to be trusted"),
+    ):
+        found = await mintls(world, "check", "--issuer-url", world.installation.issuer_url, *asked)
+        [line] = [line for line in found.output.splitlines() if line.startswith("WRONG  trust")]
+        assert text in line
+
+    role = json.loads(world.cluster.kubectl("get", "clusterrole", "mintls-operator", "-o", "json"))
+    kept = [rule for rule in role["rules"] if rule["resources"] != ["secrets"]]
+    await world.api.merge_patch(CLUSTER_ROLE, {"rules": kept})
+    try:
+        found = await mintls(world, "check")
+    finally:
+        await world.api.merge_patch(CLUSTER_ROLE, {"rules": role["rules"]})
+    [line] = [line for line in found.output.splitlines() if line.startswith("WRONG  rights")]
+    assert "mintls-operator may not get secrets, list secrets, watch secrets" in line
+    assert "run `helm upgrade`" in line
+
+
+async def test_every_answer_is_yaml_where_it_is_asked_for(world: World) -> None:
+    shop = await shop_with_a_client(world)
+    for command in (
+        ["status"],
+        ["check"],
+        ["inspect", "billing"],
+        ["renew", "billing"],
+        ["revoke", "billing", "--dry-run"],
+        ["rotate-root", "--dry-run"],
+        ["token", "billing-mtls"],
+    ):
+        answer = await mintls(world, *command, "-n", shop, "-o", "yaml")
+        assert not isinstance(answer.exception, Exception), answer.output
+        assert yaml.safe_load(answer.output), answer.output
 
 
 async def test_token_gets_one_with_the_credential_of_a_secret_and_says_what_is_in_it(world: World) -> None:

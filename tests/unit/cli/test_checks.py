@@ -24,6 +24,7 @@ def seen(**changes: Any) -> Seen:
     whole: dict[str, Any] = {
         "namespace": "mintls-system",
         "version": {"major": "1", "minor": "35+", "gitVersion": "v1.35.4"},
+        "certificates": {"resources": [{"name": "podcertificaterequests"}, {"name": "clustertrustbundles"}]},
         "kinds": installed(),
         "own_kinds": OWN,
         "lease": lease(timedelta(seconds=3)),
@@ -71,3 +72,15 @@ def test_what_is_missing_says_how_to_mend_it(changes: dict[str, Any], what: str,
     wrong = [one for one in findings_of(seen(**changes), NOW) if not one.well]
     assert [one.what for one in wrong] == [what]
     assert text in wrong[0].text
+
+
+@pytest.mark.parametrize("served", [None, {"resources": [{"name": "clustertrustbundles"}]}])
+def test_what_a_cluster_does_not_serve_is_told_and_nothing_wrong(served: Any) -> None:
+    findings = findings_of(seen(certificates=served), NOW)
+    [told] = [one for one in findings if one.text.startswith("podcertificaterequests")]
+    assert (told.well, "pods have certificates from Secrets alone" in told.text) == (True, True)
+
+
+def test_clocks_that_agree_are_a_line_of_their_own() -> None:
+    [told] = [one for one in findings_of(seen(), NOW) if one.what == "clocks"]
+    assert (told.well, told.text) == (True, "3 s between the operator's and this")

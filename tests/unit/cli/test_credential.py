@@ -81,3 +81,17 @@ def test_nothing_of_the_key_is_shown() -> None:
     shown = repr(findings_of(secret(), certificate(), client(), NOW))
     key = LEAF.tls_key.decode()
     assert not [line for line in key.splitlines()[1:-1] if line in shown]
+
+
+def test_what_is_revoked_is_not_well_though_it_fits() -> None:
+    revoked = certificate()
+    revoked["spec"]["revoked"] = True
+    told = found("ClientCertificate", findings_of(secret(), revoked, client(), NOW))
+    assert (told.well, told.text) == (False, "shop/billing: revoked, and refused by every issuer replica")
+
+
+def test_the_issuers_own_secret_lacks_nothing() -> None:
+    own = secret() | {"metadata": {"labels": {"mintls.dev/component": "issuer-tls"}}}
+    findings = findings_of(own, None, None, NOW)
+    assert [one for one in findings if not one.well] == []
+    assert found("made for", findings).text == "the issuer itself"

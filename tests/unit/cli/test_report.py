@@ -59,6 +59,11 @@ def test_the_state_of_an_object(item: dict[str, Any], state: State, reason: str)
     assert (line.state, line.reason) == (state, reason)
 
 
+def test_what_is_stalled_has_no_renewal_to_come() -> None:
+    revoked = an_object(("Ready", "False", "Revoked"), ("Stalled", "True", "x"), renewalTime="2026-11-27T20:00:00Z")
+    assert line_of(revoked, NOW).due == ""
+
+
 def test_a_person_reads_what_is_wrong_below_the_table() -> None:
     well = an_object(("Ready", "True", "Issued"), renewalTime="2026-11-27T20:00:00Z")
     wrong = an_object(("Ready", "False", "SecretNotOwned"), ("Stalled", "True", "x"))

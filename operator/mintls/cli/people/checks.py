@@ -26,6 +26,8 @@ class Seen:
     """Of the installation."""
     version: Mapping[str, Any]
     """``/version``."""
+    certificates: Mapping[str, Any] | None
+    """The kinds of ``certificates.k8s.io/v1beta1``."""
     kinds: Mapping[str, Mapping[str, Any] | None]
     """CustomResourceDefinitions in the cluster, by name; all that this program has are keys."""
     own_kinds: Mapping[str, Mapping[str, Any]]
@@ -38,7 +40,14 @@ class Seen:
 
 def findings_of(seen: Seen, now: datetime) -> list[Finding]:
     """All findings at *now* (aware), in the order in which one would mend them."""
-    return [_version(seen.version), *_kinds(seen), *_operator(seen, now), _issuer(seen), *_authorities(seen)]
+    return [
+        _version(seen.version),
+        *_optional_kinds(seen),
+        *_kinds(seen),
+        *_operator(seen, now),
+        _issuer(seen),
+        *_authorities(seen),
+    ]
 
 
 def _version(version: Mapping[str, Any]) -> Finding:
@@ -51,6 +60,18 @@ def _version(version: Mapping[str, Any]) -> Finding:
     return Finding(
         "Kubernetes", well=False, text=f"{told} is older than {wanted}, which Mintls needs: upgrade the cluster"
     )
+
+
+def _optional_kinds(seen: Seen) -> Iterator[Finding]:
+    """What an installation makes use of where it is served, and does without elsewhere."""
+    served = {one["name"] for one in (seen.certificates or {}).get("resources", ())}
+    lacking = {
+        "podcertificaterequests": "pods have certificates from Secrets alone",
+        "clustertrustbundles": "pods have the roots from ConfigMaps and Secrets alone",
+    }
+    for name, instead in lacking.items():
+        text = "served" if name in served else f"not served by this cluster, so {instead}"
+        yield Finding("API", well=True, text=f"{name}.certificates.k8s.io: {text}")
 
 
 def _kinds(seen: Seen) -> Iterator[Finding]:
@@ -87,6 +108,8 @@ def _operator(seen: Seen, now: datetime) -> Iterator[Finding]:
     if ahead > _CLOCKS:
         text = f"the operator's clock is {int(ahead.total_seconds())} s ahead of this machine's: set both by NTP"
         yield Finding("clocks", well=False, text=text)
+    elif now - renewed <= _LEASE_LATE:
+        yield Finding("clocks", well=True, text=f"{abs(int(ahead.total_seconds()))} s between the operator's and this")
     if now - renewed > _LEASE_LATE:
         text = f"{spec['holderIdentity']} led until {spec['renewTime']}, and nobody since: see {where}, and the clocks"
         yield Finding("operator", well=False, text=text)

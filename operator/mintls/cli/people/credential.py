@@ -15,6 +15,7 @@ from mintls.core.pki.credential import Credential, check_certificate, check_cred
 from mintls.core.pki.errors import CredentialBroken, InvalidCertificate, RequestBroken
 from mintls.core.pki.names import SubjectKind, SubjectName, normalize
 from mintls.core.pki.request import read_request
+from mintls.reconcile.credential import COMPONENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,20 @@ def findings_of(
         credential = _credential(data, certificate)
     except (CredentialBroken, RequestBroken) as error:
         return [Finding("credential", well=False, text=str(error)), *_objects(None, certificate, client)]
+    component = _component(secret) if certificate is None else ""
     return [
         *_certificate(credential, now),
         _trust(credential, data.get("ca.crt", b"")),
-        *_objects(credential, certificate, client),
+        *([Finding("made for", well=True, text=component)] if component else _objects(credential, certificate, client)),
     ]
+
+
+def _component(secret: Mapping[str, Any]) -> str:
+    """What of an installation a Secret is, in words; "" if it is a client's or nothing of ours."""
+    labels = secret.get("metadata", {}).get("labels") or {}
+    authority = labels.get("mintls.dev/authority", "")
+    named = {"issuer-tls": "the issuer itself", "authority": f"CertificateAuthority {authority}: it is its key"}
+    return named.get(labels.get(COMPONENT, ""), "")
 
 
 def _credential(data: Mapping[str, bytes], certificate: Mapping[str, Any] | None) -> Credential:
@@ -112,7 +122,9 @@ def _objects(
         return
     status = certificate.get("status", {})
     title = f"{certificate['metadata']['namespace']}/{certificate['metadata']['name']}"
-    if credential is not None:
+    if certificate["spec"].get("revoked"):
+        yield Finding("ClientCertificate", well=False, text=f"{title}: revoked, and refused by every issuer replica")
+    elif credential is not None:
         same = status.get("thumbprint") == credential.leaf.thumbprint
         other = f"its status speaks of another certificate, serial number {status.get('serialNumber') or 'none'}"
         yield Finding("ClientCertificate", same, f"{title}: {'it speaks of this certificate' if same else other}")

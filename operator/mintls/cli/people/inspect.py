@@ -17,19 +17,20 @@ from mintls.kube.paths import CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS
 @click.argument("name")
 @people
 def inspect(*, where: Where, name: str) -> None:
-    """What is in the Secret NAME: names, validity, chain, key, and the objects that it belongs to.
+    """What is in the Secret NAME, or in the Secret of the ClientCertificate NAME.
 
-    The key is compared and never shown. The exit status is 1 if something does not fit.
+    Names, validity, chain, key, and the objects that it belongs to. The key is compared and never shown. The exit
+    status is 1 if something does not fit.
     """
 
     async def read(api: ApiClient) -> list[Finding]:
         namespace = where.namespace(api)
-        secret = await api.get(SECRETS.item(namespace, name))
+        secret = await _secret_of(api, namespace, name)
         owners = [
             item
             async for page in api.list_pages(CLIENT_CERTIFICATES.collection(namespace))
             for item in page["items"]
-            if item["spec"]["secretName"] == name
+            if item["spec"]["secretName"] == secret["metadata"]["name"]
         ]
         certificate = owners[0] if owners else None
         client = await _client_of(api, certificate)
@@ -39,6 +40,18 @@ def inspect(*, where: Where, name: str) -> None:
     show(where, as_data(found), as_text(found))
     if not all(one.well for one in found):
         raise click.exceptions.Exit(WRONG)
+
+
+async def _secret_of(api: ApiClient, namespace: str, name: str) -> dict[str, Any]:
+    try:
+        return await api.get(SECRETS.item(namespace, name))
+    except NotFound as missing:
+        try:
+            named = await api.get(CLIENT_CERTIFICATES.item(namespace, name))
+        except NotFound:
+            problem = f'there is neither a Secret nor a ClientCertificate "{name}" in namespace {namespace}'
+            raise click.ClickException(problem) from missing
+    return await api.get(SECRETS.item(namespace, named["spec"]["secretName"]))
 
 
 async def _client_of(api: ApiClient, certificate: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -83,6 +83,7 @@ def show(where: Where, data: Any, text: str) -> None:
         case "json":
             click.echo(json.dumps(data, indent=2))
         case "yaml":
-            click.echo(yaml.safe_dump(data, sort_keys=False).rstrip())
+            # Over JSON: PyYAML takes no text of a type of its own, such as a StrEnum's.
+            click.echo(yaml.safe_dump(json.loads(json.dumps(data)), sort_keys=False).rstrip())
         case _:
             click.echo(text)

@@ -39,7 +39,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """The issuer's mTLS listener, open for requests with one credential.
+    """A listener of the issuer, open for requests.
 
     Attributes:
         base: Its URL as clients have it: what its certificate has to name.
@@ -101,11 +101,11 @@ class Issuer:
 async def issuer_with(
     files: Mapping[str, bytes], endpoint: str, where: Where, connect_to: str | None
 ) -> AsyncIterator[Issuer]:
-    """The issuer that *endpoint* is of, with the credential of a Secret.
+    """The issuer that *endpoint* is of, perhaps with the credential of a Secret.
 
     Args:
-        files: ``tls.crt``, ``tls.key`` and ``ca.crt``.
-        endpoint: A URL of its mTLS listener.
+        files: ``ca.crt``, and ``tls.crt`` and ``tls.key`` of who has a credential.
+        endpoint: A URL of one of its listeners; the mTLS one for who has a credential.
         where: The cluster, for ``kubectl port-forward``.
         connect_to: ``host:port`` to connect to; None to find a way: a Service's name is reached through kubectl,
             every other one as it stands.
@@ -130,6 +130,8 @@ async def issuer_with(
 
 def _tls(files: Mapping[str, bytes]) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=files["ca.crt"].decode())
+    if "tls.key" not in files:
+        return context
     # Python reads a key from a path only. The directory is this user's alone, and gone in a moment.
     with TemporaryDirectory(prefix="mintls-") as folder:
         pair = Path(folder, "pair.pem")
@@ -149,7 +151,7 @@ async def _forwarded(where: Where, service: re.Match[str], port: int) -> AsyncIt
     if kubectl is None:
         raise click.ClickException(
             f"{service.group()} is a name inside the cluster, and there is no kubectl on PATH to reach it by: "
-            "install it, or give an address of the issuer's mTLS listener by --connect-to HOST:PORT"
+            "install it, or give an address of that listener of the issuer by --connect-to HOST:PORT"
         )
     given = [("--kubeconfig", where.kubeconfig), ("--context", where.context), ("-n", service["namespace"])]
     flags = [word for flag, value in given if value for word in (flag, value)]

@@ -11,6 +11,7 @@ import click
 from mintls.api.v1alpha1.clientcertificate import REKEY_REQUESTED, RENEW_REQUESTED
 from mintls.cli.people.options import WRONG, Where, ask, people, show
 from mintls.kube.client import ApiClient
+from mintls.kube.errors import ApiError
 from mintls.kube.paths import CLIENT_CERTIFICATES
 
 _LOOK_SECONDS = 0.25
@@ -80,8 +81,15 @@ def _command(name: str, annotation: str, doc: str) -> click.Command:
             await api.merge_patch(request.path, {"metadata": {"annotations": {annotation: value}}})
             return await _done(api, request, timeout) if wait else request.outcome("requested", done=True)
 
+        async def told(api: ApiClient, name: str) -> Outcome:
+            """What becomes of one is no matter of the others'."""
+            try:
+                return await one(api, name)
+            except ApiError as error:
+                return Outcome(name, where.namespace(api), done=False, message=str(error))
+
         async def all_of_them(api: ApiClient) -> list[Outcome]:
-            return await asyncio.gather(*(one(api, given) for given in names))
+            return await asyncio.gather(*(told(api, given) for given in names))
 
         outcomes = ask(where, all_of_them)
         data = [{"namespace": o.namespace, "name": o.name, "done": o.done, "message": o.message} for o in outcomes]

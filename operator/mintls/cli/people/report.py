@@ -48,13 +48,14 @@ def line_of(item: Mapping[str, Any], now: datetime) -> Line:
     meta, status = item["metadata"], item.get("status", {})
     conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
     ready = conditions.get("Ready", {})
-    due = status.get(_DUE.get(item["kind"], ""), "")
+    stalled = conditions.get("Stalled", {}).get("status") == "True"
+    due = "" if stalled else status.get(_DUE.get(item["kind"], ""), "")
     state, reason, message = State.OK, ready.get("reason", ""), ready.get("message", "")
     if status.get("observedGeneration") != meta["generation"] or not ready:
         state, reason = State.WAITING, "NotObserved"
         message = "the operator has not looked at this generation yet: if that lasts, see that it runs"
     elif ready["status"] != "True":
-        state = State.WRONG if conditions.get("Stalled", {}).get("status") == "True" else State.WAITING
+        state = State.WRONG if stalled else State.WAITING
     elif amiss := next((conditions[type_] for type_ in _AMISS if type_ in conditions), None):
         state, reason, message = State.WRONG, amiss["reason"], amiss["message"]
     elif due and datetime.fromisoformat(due) + _GRACE < now:
