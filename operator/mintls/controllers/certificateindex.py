@@ -1,6 +1,7 @@
 """ClientCertificates by what they name."""
 
 from collections import defaultdict
+from datetime import datetime
 
 from mintls.api.v1alpha1 import ClientCertificate
 from mintls.controllers.objects import ObjectKey
@@ -15,6 +16,7 @@ class CertificateIndex:
         self._by_authority: defaultdict[str, set[ObjectKey]] = defaultdict(set)
         self._by_secret: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
         self._by_password: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
+        self._ends: dict[ObjectKey, datetime] = {}
 
     def changed(self, key: ObjectKey, old: ClientCertificate | None, new: ClientCertificate | None) -> None:
         """Follow one object."""
@@ -25,12 +27,19 @@ class CertificateIndex:
             _discard(self._by_secret, (namespace, old.spec.secret_name), key)
             for secret in passwords_of(old):
                 _discard(self._by_password, secret, key)
+            self._ends.pop(key, None)
         if new is not None:
             self._by_client[namespace, new.spec.client_ref.name].add(key)
             self._by_authority[new.spec.authority_ref.name].add(key)
             self._by_secret[namespace, new.spec.secret_name].add(key)
             for secret in passwords_of(new):
                 self._by_password[secret].add(key)
+            if new.status.not_after is not None:
+                self._ends[key] = new.status.not_after
+
+    def end_of(self, key: ObjectKey) -> datetime | None:
+        """When its certificate ends; ``None`` if it has none."""
+        return self._ends.get(key)
 
     def of_client(self, client: ObjectKey) -> frozenset[ObjectKey]:
         """Those that authenticate a client."""

@@ -1,13 +1,20 @@
 """A queue of keys: each at most once, never worked on twice at the same time, in two lanes."""
 
 import asyncio
+import heapq
 from collections import OrderedDict
+from datetime import datetime
 from enum import IntEnum
+from itertools import count
 
 from mintls.controllers.keys import Key
 
 FAIRNESS = 8
 """Every so many picks one comes from the slow lane first, so that a burst of new objects cannot starve renewals."""
+
+
+type _Place = tuple[float, int]
+"""When what an object has ends, and which of those that end then was first."""
 
 
 class Lane(IntEnum):
@@ -23,26 +30,41 @@ class ReconcileQueue:
     """Level-triggered: a key says that something may have changed, never what.
 
     A key that is added while it is worked on comes again afterwards. The number of keys is bounded by the number of
-    objects.
+    objects. The urgent lane is first come, first served; in the other one who has the least time left comes first.
     """
 
     def __init__(self) -> None:
-        self._lanes: tuple[OrderedDict[Key, None], OrderedDict[Key, None]] = (OrderedDict(), OrderedDict())
-        self._active: dict[Key, Lane | None] = {}
+        self._urgent: OrderedDict[Key, None] = OrderedDict()
+        self._renewals: dict[Key, _Place] = {}
+        self._heap: list[tuple[_Place, Key]] = []
+        self._active: dict[Key, tuple[Lane, float] | None] = {}
         self._available = asyncio.Event()
+        self._order = count()
         self._picks = 0
 
-    def add(self, key: Key, lane: Lane = Lane.URGENT) -> None:
-        """Ask for a look at the object; in the faster of the lanes that it was asked for."""
+    def add(self, key: Key, lane: Lane = Lane.URGENT, ends: datetime | None = None) -> None:
+        """Ask for a look at the object; in the faster of the lanes that it was asked for.
+
+        Args:
+            key: Of the object.
+            lane: Where it waits.
+            ends: Until when what it has is good; ``None`` for what does not end, or has nothing: that comes first.
+        """
+        self._add(key, lane, ends.timestamp() if ends else float("-inf"))
+
+    def _add(self, key: Key, lane: Lane, ends: float) -> None:
         if key in self._active:
             before = self._active[key]
-            self._active[key] = lane if before is None else min(before, lane)
+            self._active[key] = (lane, ends) if before is None else min(before, (lane, ends))
             return
         if lane == Lane.URGENT:
-            self._lanes[Lane.RENEWAL].pop(key, None)
-        elif key in self._lanes[Lane.URGENT]:
+            self._renewals.pop(key, None)
+            self._urgent.setdefault(key)
+        elif key in self._urgent:
             return
-        self._lanes[lane].setdefault(key)
+        elif key not in self._renewals or ends < self._renewals[key][0]:
+            place = self._renewals[key] = (ends, next(self._order))
+            heapq.heappush(self._heap, (place, key))
         self._available.set()
 
     async def take(self) -> Key:
@@ -57,22 +79,28 @@ class ReconcileQueue:
 
     def done(self, key: Key) -> None:
         """The work on it has ended; it comes again if it was asked for meanwhile."""
-        lane = self._active.pop(key)
-        if lane is not None:
-            self.add(key, lane)
+        asked = self._active.pop(key)
+        if asked is not None:
+            self._add(key, *asked)
 
     def idle(self) -> bool:
         """Whether nothing waits and nothing is worked on."""
-        return not self._active and not any(self._lanes)
+        return not (self._active or self._urgent or self._renewals)
 
     def depth(self, lane: Lane) -> int:
         """How many keys wait in the lane."""
-        return len(self._lanes[lane])
+        return len(self._urgent if lane == Lane.URGENT else self._renewals)
 
     def _pick(self) -> Key | None:
         self._picks += 1
-        lanes = self._lanes[::-1] if self._picks % FAIRNESS == 0 else self._lanes
-        for lane in lanes:
-            if lane:
-                return lane.popitem(last=False)[0]
+        if self._urgent and (self._picks % FAIRNESS or not self._renewals):
+            return self._urgent.popitem(last=False)[0]
+        return self._pick_renewal()
+
+    def _pick_renewal(self) -> Key | None:
+        while self._heap:
+            place, key = heapq.heappop(self._heap)
+            if self._renewals.get(key) == place:  # else it has another place since, or is in the faster lane
+                del self._renewals[key]
+                return key
         return None

@@ -193,7 +193,10 @@ class Triggers:
 
     def due(self, key: Key) -> None:
         """The scheduler's word. Renewals can wait for somebody who created an object just now."""
-        self._queue.add(key, Lane.RENEWAL if key.kind == Kind.CERTIFICATE else Lane.URGENT)
+        if key.kind == Kind.CERTIFICATE:
+            self._queue.add(key, Lane.RENEWAL, self._certificates.end_of((key.namespace, key.name)))
+        else:
+            self._queue.add(key, Lane.URGENT)
 
     def _namespace_used(self, namespace: str, old: object | None, new: object | None) -> None:
         if self._use.changed(namespace, old, new):
@@ -201,7 +204,8 @@ class Triggers:
 
     def _add(self, kind: Kind, keys: Iterable[ObjectKey]) -> None:
         for namespace, name in keys:
-            self._queue.add(Key(kind, namespace, name), self._lane())
+            ends = self._certificates.end_of((namespace, name)) if kind == Kind.CERTIFICATE else None
+            self._queue.add(Key(kind, namespace, name), self._lane(), ends)
 
     def _lane(self) -> Lane:
         return Lane.URGENT if self.caught_up else Lane.RENEWAL

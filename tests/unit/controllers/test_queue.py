@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
+from builders.pki import DAY, NOW
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.queue import FAIRNESS, Lane, ReconcileQueue
 
@@ -83,6 +84,22 @@ async def test_a_renewal_waits_for_no_more_than_a_few_urgent_ones() -> None:
     for number in range(10 * FAIRNESS):
         queue.add(Key(Kind.CLIENT, "shop", str(number)))
     assert A in await taken_now(queue, FAIRNESS)
+
+
+async def test_of_what_is_due_comes_first_what_ends_first_and_before_all_what_has_nothing() -> None:
+    """After a start, or when the machine has slept, everything is due at once."""
+    queue = ReconcileQueue()
+    queue.add(A, Lane.RENEWAL, NOW + DAY)
+    queue.add(B, Lane.RENEWAL, NOW - DAY)
+    queue.add(C, Lane.RENEWAL)
+    assert await taken_now(queue, 3) == [C, B, A]
+    queue.add(B, Lane.RENEWAL, NOW)
+    for key in (A, B, C):
+        queue.done(key)
+    queue.add(A, Lane.RENEWAL, NOW + DAY)
+    queue.add(A, Lane.RENEWAL, NOW - DAY)
+    assert await taken_now(queue, 2) == [A, B]
+    assert queue.depth(Lane.RENEWAL) == 0
 
 
 async def test_one_that_waits_is_woken() -> None:
