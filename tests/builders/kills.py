@@ -42,6 +42,7 @@ class Lane:
         name: That of the namespace; "" for everything.
         point: Where the client is to get no further; ``None`` for nowhere.
         writes: What was asked for, as ``METHOD resource name``, until the point was reached.
+        carried_out: Those of them that the API server did not refuse.
         leaves: Hashes of the certificates that were written into Secrets, in order.
         stuck: Set when the point was reached: no write of the lane is carried out or answered any more.
         last: When something was written last, by the event loop's clock.
@@ -50,6 +51,7 @@ class Lane:
     name: str
     point: Point | None = None
     writes: list[str] = field(default_factory=list)
+    carried_out: list[str] = field(default_factory=list)
     leaves: list[str] = field(default_factory=list)
     stuck: asyncio.Event = field(default_factory=asyncio.Event)
     last: float = float("-inf")
@@ -58,6 +60,7 @@ class Lane:
         """Count from here."""
         self.point = point
         self.writes.clear()
+        self.carried_out.clear()
         self.leaves.clear()
         self.stuck.clear()
 
@@ -127,15 +130,17 @@ class KillingApi(ApiProxy):
         number, point = len(lane.writes), lane.point
         if point is not None and number >= point.write:
             if number == point.write and point.side == "after":
-                await self._carried_out(request, lane, body)
+                await self._carried_out(request, lane, what, body)
             lane.stuck.set()
             return await _never(request, dead)
-        answer = await self._carried_out(request, lane, body)
+        answer = await self._carried_out(request, lane, what, body)
         lane.last = _now()
         return answer
 
-    async def _carried_out(self, request: web.Request, lane: Lane, body: Any) -> web.StreamResponse:
+    async def _carried_out(self, request: web.Request, lane: Lane, what: str, body: Any) -> web.StreamResponse:
         answer = await self.carried_out(request)
+        if answer.status < 300:
+            lane.carried_out.append(what)
         certificate = (body.get("data") or {}).get("tls.crt") if isinstance(body, dict) else None
         if certificate and answer.status < 300:
             lane.leaves.append(hashlib.sha256(certificate.encode()).hexdigest())

@@ -142,10 +142,10 @@ class ServiceRequestController:
         except SigningRefused as refused:
             return await self._wait(item, Wait(Reason.ISSUING_FAILED, f"no certificate was signed: {refused}"))
         try:
-            await self._approve(item, order)
+            approved = await self._approve(item, order)
         except Conflict:
             return self._clock()  # somebody changed it: as it is now, it is looked at again
-        await self._write(item, self._issued(item, order, chain, leaf))
+        await self._write(approved, self._issued(item, order, chain, leaf))
         return None
 
     async def _wait(self, item: Object, wait: Wait) -> datetime:
@@ -155,7 +155,9 @@ class ServiceRequestController:
 
     async def _write(self, item: Object, status: dict[str, Any]) -> None:
         meta = item["metadata"]
-        body = {"metadata": {"uid": meta["uid"]}, "status": status}
+        # With the version: one that was answered meanwhile, by a look of a moment ago, is not answered once more.
+        same = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
+        body = {"metadata": same, "status": status}
         try:
             await self._writer.merge_patch(self.resource.status(meta.get("namespace"), meta["name"]), body)
         except (Conflict, NotFound):
@@ -175,7 +177,8 @@ class ServiceRequestController:
     def _told(self, item: Object) -> ObjectRef:
         raise NotImplementedError
 
-    async def _approve(self, item: Object, order: Sign) -> None:
+    async def _approve(self, item: Object, order: Sign) -> Object:
+        """The request as it is after that."""
         raise NotImplementedError
 
     def _issued(self, item: Object, order: Sign, chain: str, leaf: x509.Certificate) -> dict[str, Any]:
@@ -206,8 +209,10 @@ class PodCertificateController(ServiceRequestController):
         spec = item["spec"]
         return ObjectRef("v1", "Pod", item["metadata"]["namespace"], spec["podName"], spec["podUID"])
 
-    async def _approve(self, item: Object, order: Sign) -> None:
+    async def _approve(self, item: Object, order: Sign) -> Object:
         """Nobody has to: that the signer may sign is what the API server asks."""
+        del order
+        return item
 
     def _issued(self, item: Object, order: Sign, chain: str, leaf: x509.Certificate) -> dict[str, Any]:
         del item
@@ -258,17 +263,18 @@ class SigningRequestController(ServiceRequestController):
         meta = item["metadata"]
         return ObjectRef(self.resource.api_version, self.resource.kind, "", meta["name"], meta["uid"])
 
-    async def _approve(self, item: Object, order: Sign) -> None:
+    async def _approve(self, item: Object, order: Sign) -> Object:
         conditions = item.get("status", {}).get("conditions") or []
         if any(condition["type"] == "Approved" for condition in conditions):
-            return
+            return item
         message = f"the service account may be OAuthClient {'/'.join(order.client)}"
         approved = self._condition("Approved", "ServiceAccountOfClient", message)
         path = f"{self.resource.item(None, item['metadata']['name'])}/approval"
         meta = item["metadata"]
         # With the version: a condition that somebody else adds at this moment would go.
         same = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
-        await self._writer.merge_patch(path, {"metadata": same, "status": {"conditions": [*conditions, approved]}})
+        body = {"metadata": same, "status": {"conditions": [*conditions, approved]}}
+        return await self._writer.merge_patch(path, body)
 
     def _issued(self, item: Object, order: Sign, chain: str, leaf: x509.Certificate) -> dict[str, Any]:
         del item, order, leaf

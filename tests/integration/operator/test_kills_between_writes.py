@@ -143,7 +143,7 @@ async def stopped_at_each_write(world: World, proxy: KillingApi, undisturbed: li
     trials = [
         await trial(world, proxy, one.plan, Point(number, side))
         for one in undisturbed
-        for number in range(1, len(one.lane.writes) + 1)
+        for number in range(1, len(one.lane.carried_out) + 1)
         for side in SIDES
     ]
     await asyncio.gather(*(one.prepare(world) for one in trials))

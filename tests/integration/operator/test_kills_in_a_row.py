@@ -26,6 +26,7 @@ from mintls.core.pki.keys import encode_private_key
 from mintls.kube.errors import NotFound
 from mintls.kube.paths import (
     CERTIFICATE_AUTHORITIES,
+    CLIENT_CERTIFICATES,
     CLUSTER_TRUST_BUNDLES,
     CONFIGMAPS,
     SECRETS,
@@ -147,7 +148,11 @@ async def months_pass(world: World, _shop: str) -> None:
 async def renewed(world: World, shop: str) -> bool:
     hour_ago = world.clock() - timedelta(hours=1)
     keys = decode_signing_keys((await world.secret(SYSTEM, "mintls-signing-keys"))["keys.json"])
-    leaves = [await _leaf(world, shop, "billing-mtls"), await _leaf(world, SYSTEM, "mintls-issuer-tls")]
+    leaf = await _leaf(world, shop, "billing-mtls")
+    status = (await world.get(CLIENT_CERTIFICATES, shop, "billing"))["status"]
+    if status["serialNumber"] != f"{leaf.serial_number:x}":
+        return False
+    leaves = [leaf, await _leaf(world, SYSTEM, "mintls-issuer-tls")]
     signer = await _leaf(world, SYSTEM, "mintls-authority-default-intermediate")
     new = all(one.not_valid_before_utc > hour_ago for one in (*leaves, signer))
     return new and max(key.created_at for key in keys) > hour_ago and await all_ready(world, shop)
