@@ -6,6 +6,7 @@
     |-- InvalidName         a name that cannot be compared, or written into a certificate
     |-- InvalidCertificate  bytes that are no certificate, or one that cannot be read
     |-- InvalidKey          bytes that are no private key, or one of an unsupported kind
+    |-- InvalidRevocationList  bytes that are no CRL
     |-- RequestBroken       a certification request that cannot be read or proves nothing
     |-- SigningRefused      .reason: Refusal       what was asked must not be signed by this authority
     |-- AnswerWrong         a certificate from a CA elsewhere that is not what it was asked for
@@ -33,6 +34,10 @@ class InvalidCertificate(PKIError):  # noqa: N818 - as above
 
 class InvalidKey(PKIError):  # noqa: N818 - as above
     """Bytes that are not an unencrypted private key, or a key of a kind or size that is not supported."""
+
+
+class InvalidRevocationList(PKIError):  # noqa: N818 - as above
+    """Bytes that are not an X.509 CRL, or a CRL without what RFC 5280 section 5 demands of one."""
 
 
 class RequestBroken(PKIError):  # noqa: N818 - as above
