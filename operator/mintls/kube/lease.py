@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from mintls.kube.client import ApiClient, Object
 from mintls.kube.errors import ApiError, Conflict, NotFound
@@ -51,6 +51,22 @@ class _Record:
         )
 
 
+class Memo(Protocol):
+    """What the holder leaves for the next one, in an annotation of the Lease: written with each renewal.
+
+    Attributes:
+        annotation: The annotation's name.
+    """
+
+    annotation: str
+
+    def load(self, text: str) -> None:
+        """What stands there when the Lease is about to be taken, "" for nothing; it may come more than once."""
+
+    def text(self) -> str:
+        """What is to stand there; "" for nothing."""
+
+
 class Lease:
     """One contender for a Lease.
 
@@ -79,6 +95,7 @@ class Lease:
         duration: float = 15.0,
         renew_deadline: float = 10.0,
         retry: float = 2.0,
+        memo: Memo | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -92,6 +109,7 @@ class Lease:
             duration: Seconds without a renewal after which others may take the Lease; whole seconds.
             renew_deadline: Seconds after the last renewal at which the holder gives up.
             retry: Seconds between two attempts.
+            memo: What is left for the next holder.
             clock: Seconds of a monotonic clock.
             now: The wall clock, for the times in the record; people read them, contenders do not.
 
@@ -110,6 +128,7 @@ class Lease:
         self._namespace, self._name = namespace, name
         self._duration, self._renew_deadline, self._retry = duration, renew_deadline, retry
         self._clock, self._now = clock, now
+        self._memo = memo
         self._observed: _Record | None = None
         self._observed_at = float("-inf")
         self._held_since: float | None = None
@@ -208,6 +227,8 @@ class Lease:
             return True
         if not self._may_take(_Record.of(lease)):
             return False
+        if self._memo is not None:
+            self._memo.load((lease["metadata"].get("annotations") or {}).get(self._memo.annotation, ""))
         await self._put(lease)
         return True
 
@@ -243,11 +264,11 @@ class Lease:
         await self._replace(lease, self._spec(lease.get("spec") or {}, self.identity, self._duration))
 
     async def _replace(self, lease: Object, spec: dict[str, Any]) -> None:
-        body = {**lease, "spec": spec}
+        body = {**lease, "metadata": self._noted(lease["metadata"]), "spec": spec}
         self._note(await self._api.replace(self._path, body, bounded=False, seconds=self._request_seconds))
 
     async def _create(self) -> None:
-        metadata = {"name": self._name, "namespace": self._namespace, "labels": _LABELS}
+        metadata = self._noted({"name": self._name, "namespace": self._namespace, "labels": _LABELS})
         body: Object = {
             "apiVersion": LEASES.api_version,
             "kind": LEASES.kind,
@@ -256,6 +277,15 @@ class Lease:
         }
         path = LEASES.collection(self._namespace)
         self._note(await self._api.create(path, body, bounded=False, seconds=self._request_seconds))
+
+    def _noted(self, metadata: Object) -> Object:
+        if self._memo is None:
+            return metadata
+        others = {
+            name: text for name, text in (metadata.get("annotations") or {}).items() if name != self._memo.annotation
+        }
+        text = self._memo.text()
+        return {**metadata, "annotations": others | ({self._memo.annotation: text} if text else {})}
 
     def _note(self, written: Object) -> None:
         self._written = written

@@ -391,3 +391,54 @@ async def test_a_defect_in_renewing_loses_it_instead_of_going_on(
 async def test_times_that_cannot_work_are_refused(duration: float, renew_deadline: float, retry: float) -> None:
     with pytest.raises(ValueError, match=r"retry .* < renew_deadline .* < duration"):
         contender(LeaseApi(), "a", duration=duration, renew_deadline=renew_deadline, retry=retry)
+
+
+class Notes:
+    """What each holder leaves for the next one."""
+
+    annotation = "example.com/notes"
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+        self.left = ""
+
+    def load(self, text: str) -> None:
+        self.found.append(text)
+
+    def text(self) -> str:
+        return self.left
+
+
+@in_virtual_time
+async def test_a_memo_is_in_the_lease_with_the_next_renewal_and_found_by_the_next_holder() -> None:
+    api, first, second = LeaseApi(), Notes(), Notes()
+    lease = contender(api, "a", memo=first)
+    await lease.acquire()
+    assert api.lease is not None
+    assert api.lease["metadata"]["annotations"] == {}
+    first.left = "one"
+    await asyncio.sleep(RETRY * 1.1 + 1)
+    assert api.lease["metadata"]["annotations"] == {"example.com/notes": "one"}
+    assert first.found == [], "its own words tell a holder nothing"
+    kill(lease)
+    second.left = "one and two"
+    other = contender(api, "b", memo=second)
+    await took(other.acquire(), DURATION + 3 * RETRY)
+    assert set(second.found) == {"one"}
+    assert api.lease["metadata"]["annotations"] == {"example.com/notes": "one and two"}
+    second.left = "three"
+    await other.release()
+    assert api.lease["metadata"]["annotations"] == {"example.com/notes": "three"}, "a clean stop loses nothing"
+
+
+@in_virtual_time
+async def test_an_empty_memo_leaves_other_annotations_alone() -> None:
+    api, notes = LeaseApi(), Notes()
+    api.held_by_another()
+    assert api.lease is not None
+    api.lease["metadata"]["annotations"] = {"somebody": "else", "example.com/notes": "old"}
+    lease = contender(api, "a", memo=notes)
+    await took(lease.acquire(), DURATION + 3 * RETRY)
+    assert api.lease["metadata"]["annotations"] == {"somebody": "else"}
+    assert "old" in notes.found
+    await lease.release()
