@@ -25,6 +25,7 @@ from mintls.kube.errors import ApiError, NotFound
 from mintls.kube.paths import (
     CERTIFICATE_AUTHORITIES,
     CLIENT_CERTIFICATES,
+    CONFIGMAPS,
     LEASES,
     NAMESPACES,
     OAUTH_CLIENTS,
@@ -278,6 +279,9 @@ class World:
                     await self._delete(resource.item(meta.get("namespace"), meta["name"]))
         for resource in (SECRETS, LEASES, SPENT_IDENTIFIERS):
             await self._delete(resource.collection(SYSTEM))
+        for name in ("default", "other", "corporate"):
+            for which in ("crl", "issued"):
+                await self._delete(CONFIGMAPS.item(SYSTEM, f"mintls-{which}-{name}"))
         for name in self._namespaces:
             await self._delete(NAMESPACES.item(None, name))
 

@@ -89,6 +89,8 @@ def series() -> set[str]:
     operator.not_ready.labels("OAuthClient", "Conflict").set(1)
     for gauge in (operator.failed_attempts, operator.renewal_due, operator.not_after):
         gauge.labels("shop", "billing").set(0)
+    for gauge in (operator.list_next_update, operator.list_entries):
+        gauge.labels("default").set(0)
     return names(operator.registry) | set(re.findall(r"^(mintls_\w+)", issuer.render().decode(), re.MULTILINE))
 
 

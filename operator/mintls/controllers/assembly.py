@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthClient
-from mintls.controllers import clientsigningkeys, signingkeys
+from mintls.controllers import clientsigningkeys, publishedlists, signingkeys
 from mintls.controllers.authorities import AuthorityController
 from mintls.controllers.bundlelacks import AuthorityReporter, BundleLacks, BundleReportController
 from mintls.controllers.certificateindex import CertificateIndex
@@ -15,6 +15,7 @@ from mintls.controllers.clientsigningkeys import ClientSigningKeysController
 from mintls.controllers.clustertrustbundle import ClusterTrustBundleController
 from mintls.controllers.externalauthorities import ExternalAuthorities
 from mintls.controllers.externalways import Ways
+from mintls.controllers.issuedcertificates import IssuedCertificates
 from mintls.controllers.issuers import Endpoints, EndpointSlices, IssuerReplicas, StaticEndpoints
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key, Kind
@@ -23,6 +24,7 @@ from mintls.controllers.passwordsecrets import PasswordSecrets
 from mintls.controllers.podrestarts import PodRestartController
 from mintls.controllers.queue import ReconcileQueue
 from mintls.controllers.reporting import Reporter
+from mintls.controllers.revocationlists import RevocationListController
 from mintls.controllers.rootreach import RootReach
 from mintls.controllers.scheduler import Clock
 from mintls.controllers.secretviews import SecretKey, SecretViews, view_of
@@ -79,6 +81,8 @@ class Assembly:
         bundles: Keeps the trust bundles.
         lacks: Namespaces without one.
         external: Authorities whose CA is elsewhere.
+        issued: What was issued for which object; the Lease's memo.
+        published: The CRLs of each authority.
     """
 
     def __init__(self, settings: OperatorSettings, api: ApiClient, writer: Writer, clock: Clock) -> None:
@@ -98,11 +102,14 @@ class Assembly:
         self._index = CertificateIndex()
         self._use = NamespaceUse()
         self.queue = ReconcileQueue()
+        self.issued = IssuedCertificates(self._lists_due, self._is_elsewhere)
+        self.published = publishedlists.PublishedLists(self.issued, self._lists_due)
         self.triggers = Triggers(
             queue=self.queue,
             clients=self._table,
             certificates=self._index,
             use=self._use,
+            issued=self.issued,
             bundle_namespaces=self._bundle_namespaces,
             passwords_used=self._passwords_used,
             namespace=settings.installation.operator_namespace,
@@ -130,7 +137,7 @@ class Assembly:
         )
         self._namespaces = namespaces
         slices = self._slices()
-        watched = (self._secret_informer(), self._supplied_informer(), bundles, namespaces)
+        watched = (self._secret_informer(), self._supplied_informer(), bundles, namespaces, self._list_informer())
         self.informers: tuple[Informer[Any], ...] = (*watched, *((slices,) if slices else ()))
         self._pod_certificate_requests: Informer[dict[str, Any]] = Informer(
             api,
@@ -173,6 +180,7 @@ class Assembly:
                 PodCertificateController, self._pod_certificate_requests
             ).reconcile,
             Kind.SIGNING_REQUEST: self._requests(SigningRequestController, self._signing_requests).reconcile,
+            Kind.REVOCATION_LIST: self._list_controller().reconcile,
             Kind.POD_RESTART: self._pod_restart_controller().reconcile,
             Kind.TRUST_BUNDLE: self.bundles.reconcile,
             Kind.BUNDLE_REPORT: BundleReportController(
@@ -223,6 +231,36 @@ class Assembly:
             metadata_only=True,
             decode=view_of,
             on_change=self.triggers.supplied_authority_changed,
+        )
+
+    def _lists_due(self, authority: str) -> None:
+        self.triggers.lists_of((authority,))
+
+    def _is_elsewhere(self, authority: str) -> bool:
+        found = self.authorities.get(("", authority))
+        return found is not None and found.spec.external is not None
+
+    def _list_informer(self) -> Informer[publishedlists.Found | None]:
+        """All of the namespace: one that stands where ours has to be carries no label of ours."""
+        return Informer(
+            self._api,
+            CONFIGMAPS,
+            namespace=self._settings.installation.operator_namespace,
+            decode=publishedlists.found_of,
+            on_change=self.published.changed,
+        )
+
+    def _list_controller(self) -> RevocationListController:
+        return RevocationListController(
+            writer=self._writer,
+            published=self.published,
+            issued=self.issued,
+            certificates=self.certificates,
+            authorities=self.authorities,
+            reporter=Reporter(self.authorities, self._writer, self._recorder, self._clock),
+            keyring=self._keyring,
+            namespace=self._settings.installation.operator_namespace,
+            clock=self._clock,
         )
 
     def _slices(self) -> Informer[dict[str, Any]] | None:
@@ -320,6 +358,7 @@ class Assembly:
             installation=self._settings.installation,
             issuer_authority=self._settings.authority,
             labels=self._namespaces.store,
+            issued=self.issued,
             on_written=self.triggers.credential_written,
             on_not_had=self.triggers.certificate_not_had,
             clock=self._clock,

@@ -13,7 +13,7 @@ from cryptography import x509
 from mintls.api.v1alpha1 import CertificateAuthority
 from mintls.controllers.entropy import new_key, new_serial
 from mintls.controllers.externalauthorities import ExternalAuthorities
-from mintls.controllers.keyring import Keyring, recorded_root
+from mintls.controllers.keyring import Keyring, ListSigners, recorded_root
 from mintls.controllers.keys import Key
 from mintls.controllers.objects import ObjectStore
 from mintls.controllers.refusals import violation_of
@@ -48,6 +48,7 @@ from mintls.reconcile.certificateauthority import (
 )
 from mintls.reconcile.credential import Violation
 from mintls.reconcile.reasons import Reason
+from mintls.reconcile.revocationlist import Signer
 from mintls.reconcile.rootrotation import NO_LEAVES, Leaves, Reach
 
 logger = logging.getLogger(__name__)
@@ -299,6 +300,7 @@ class AuthorityController:
         certificate = sign_intermediate(profile, key.public_key(), root, new_serial())
         name = seen.intermediate_name
         body = self._secret(seen, name, (certificate,), key, root.certificate)
+        body["stringData"] |= {file: pem.decode() for one in order.former for file, pem in one.files.items()}
         if order.replaced is None:
             await self._writer.create(SECRETS.collection(self._namespace), body)
         else:
@@ -362,6 +364,7 @@ class AuthorityController:
             signer,
             next_root=decision.roots.next,
             retiring=decision.roots.retiring,
+            list_signers=_list_signers(seen, decision, signer),
         )
 
     async def _fail(self, seen: Observed, decision: Write, violation: Violation) -> datetime | None:
@@ -376,6 +379,14 @@ class AuthorityController:
         conclusion = decisions.failed(seen, violation, attempt, current)
         await self._reporter.report(seen.authority, conclusion.status, conclusion.announcement)
         return conclusion.look_again
+
+
+def _list_signers(seen: Observed, kept: Keep, signer: CertificateAuthorityKey) -> ListSigners:
+    """The intermediate, those before it, and the root, whose list verifiers of the whole path ask for."""
+    former = ((Signer(one.certificate), load_private_key(one.key)) for one in kept.former)
+    root = seen.root.contents.data["tls.key"] if seen.root else b""
+    above = (Signer(kept.root.leaf.certificate, signs_leaves=False), load_private_key(root))
+    return ((Signer(signer.certificate), signer.key), *former, above)
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate
 from mintls.controllers.certificateindex import CertificateIndex
 from mintls.controllers.certificatesource import SourceError
+from mintls.controllers.issuedcertificates import IssuedCertificates
 from mintls.controllers.issuing import issue, kept_pair, make_keystores, secret_manifest
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key
@@ -78,6 +79,7 @@ class CertificateController:
         installation: Installation,
         issuer_authority: str,
         labels: Mapping[tuple[str, str], Mapping[str, str]],
+        issued: IssuedCertificates,
         on_written: Callable[[ClientCertificate], None],
         on_not_had: Callable[[str], None],
         clock: Clock,
@@ -85,7 +87,8 @@ class CertificateController:
         """Prepare; the arguments are the parts that it gathers from and writes through.
 
         ``issuer_authority`` names the authority of the issuer's own certificate: every client has to trust it.
-        ``labels`` has those of each namespace, by "" and its name. ``on_written`` is told of each ClientCertificate
+        ``labels`` has those of each namespace, by "" and its name. ``issued`` remembers what was
+        signed. ``on_written`` is told of each ClientCertificate
         whose Secret was written, ``on_not_had`` the name of an authority whose CA elsewhere did not sign.
         """
         self._api = api
@@ -101,6 +104,7 @@ class CertificateController:
         self._installation = installation
         self._issuer_authority = issuer_authority
         self._labels = labels
+        self._issued = issued
         self._on_written = on_written
         self._on_not_had = on_not_had
         self._clock = clock
@@ -265,6 +269,8 @@ class CertificateController:
             )
         except SourceError as error:
             return self._not_had(order, error)
+        # Before anybody can have it: so it is known to have been issued, whatever becomes of the object.
+        self._issued.issued(order.wanted.authority.name, seen.certificate.metadata.uid, pair.leaf.certificate)
         manifest = await self._manifest(seen, order, pair.files, pair.root_key)
         if order.secret is None:
             body = await self._writer.create(SECRETS.collection(seen.certificate.metadata.namespace), manifest)

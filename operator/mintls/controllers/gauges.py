@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate
 from mintls.controllers.metrics import Metrics
 from mintls.controllers.objects import CustomResource
+from mintls.core.pki.crl import RevocationList
 from mintls.reconcile.conditions import find, holds
 
 
@@ -33,6 +34,15 @@ def observe_renewals(metrics: Metrics, certificates: Iterable[ClientCertificate]
         metrics.failed_attempts.labels(*labels).set(status.failed_attempts)
         metrics.renewal_due.labels(*labels).set(status.renewal_time.timestamp())
         metrics.not_after.labels(*labels).set(status.not_after.timestamp())
+
+
+def observe_lists(metrics: Metrics, published: Mapping[str, tuple[RevocationList, ...]]) -> None:
+    """The CRLs of each authority."""
+    for gauge in (metrics.list_next_update, metrics.list_entries):
+        gauge.clear()
+    for authority, lists in published.items():
+        metrics.list_next_update.labels(authority).set(lists[0].next_update.timestamp())
+        metrics.list_entries.labels(authority).set(sum(len(one.revoked) for one in lists))
 
 
 def observe_rotations(metrics: Metrics, authorities: Iterable[CertificateAuthority]) -> None:

@@ -10,10 +10,15 @@ from mintls.api.v1alpha1 import CertificateAuthority
 from mintls.controllers.certificatesource import CertificateSource, LocalKey
 from mintls.core.durations import DurationError, parse_duration
 from mintls.core.pki.certificate import InvalidCertificate, key_fingerprint, load_pem_chain
+from mintls.core.pki.keys import PrivateKey
 from mintls.core.pki.signing import CertificateAuthorityKey
 from mintls.core.pki.trust import render_bundle
 from mintls.reconcile.credential import AuthorityView, Retiring
 from mintls.reconcile.distribution import distribution_of
+from mintls.reconcile.revocationlist import Signer
+
+type ListSigners = tuple[tuple[Signer, PrivateKey], ...]
+"""CAs that sign CRLs, each with its key; the one that signs leaves now is the first."""
 
 
 @dataclass(slots=True)
@@ -23,6 +28,7 @@ class Keyring:
     _views: dict[str, AuthorityView] = field(default_factory=dict)
     _signers: dict[str, CertificateAuthorityKey] = field(default_factory=dict, repr=False)
     _sources: dict[str, CertificateSource] = field(default_factory=dict, repr=False)
+    _list_signers: dict[str, ListSigners] = field(default_factory=dict, repr=False)
 
     def view(self, name: str) -> AuthorityView | None:
         """What others may know of the authority; ``None`` if it was not reconciled yet or is gone."""
@@ -36,6 +42,10 @@ class Keyring:
         """Where its certificates come from; ``None`` while there are none to be had."""
         return self._sources.get(name)
 
+    def list_signers(self, name: str) -> ListSigners:
+        """The keys that sign CRLs; none where the keys are elsewhere. While it cannot sign leaves, those of before."""
+        return self._list_signers.get(name, ())
+
     def put(
         self,
         authority: CertificateAuthority,
@@ -46,6 +56,7 @@ class Keyring:
         retiring: Retiring | None = None,
         fingerprint: str = "",
         also_trusted: tuple[x509.Certificate, ...] = (),
+        list_signers: ListSigners = (),
     ) -> bool:
         """The authority can sign.
 
@@ -57,6 +68,7 @@ class Keyring:
             retiring: The root that was signed under before.
             fingerprint: Tells the keys from other ones of the authority, if the root's does not.
             also_trusted: Further roots.
+            list_signers: The keys that sign CRLs.
 
         Returns:
             Whether anything changed for others.
@@ -74,7 +86,9 @@ class Keyring:
         view = replace(view, bundle=render_bundle(view.roots))
         self._signers[name] = signer
         self._sources[name] = LocalKey(signer)
-        return self._replace(name, view)
+        before, self._list_signers[name] = self.list_signers(name), list_signers
+        others = [one for one, _ in before] != [one for one, _ in list_signers]
+        return self._replace(name, view) or others
 
     def put_external(
         self,
@@ -96,6 +110,7 @@ class Keyring:
         """
         name = authority.metadata.name
         self._signers.pop(name, None)
+        self._list_signers.pop(name, None)
         if problem:
             self._sources.pop(name, None)
         else:
@@ -148,6 +163,7 @@ class Keyring:
         """
         self._signers.pop(name, None)
         self._sources.pop(name, None)
+        self._list_signers.pop(name, None)
         return self._views.pop(name, None) is not None
 
     def bundle(self, *names: str) -> str:

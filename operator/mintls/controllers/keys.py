@@ -16,6 +16,7 @@ class Kind(StrEnum):
     POD_CERTIFICATE_REQUEST = "PodCertificateRequest"
     SIGNING_REQUEST = "CertificateSigningRequest"
     POD_RESTART = "PodRestart"
+    REVOCATION_LIST = "RevocationList"
     SIGNING_KEYS = "SigningKeys"
     CLIENT_SIGNING_KEYS = "ClientSigningKeys"
     SERVER_CERTIFICATE = "ServerCertificate"

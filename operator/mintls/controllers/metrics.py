@@ -64,6 +64,15 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.list_next_update = Gauge(
+            "mintls_crl_next_update_timestamp_seconds",
+            "Until when the CRL of the CA that signs counts.",
+            ["authority"],
+            registry=self.registry,
+        )
+        self.list_entries = Gauge(
+            "mintls_crl_entries", "Certificates on the CRLs of each authority.", ["authority"], registry=self.registry
+        )
         self.scheduled = Gauge("mintls_scheduled", "Objects with a due time.", registry=self.registry)
 
     def request_made(self, verb: str, resource: str, status: int, seconds: float) -> None:

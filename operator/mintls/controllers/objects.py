@@ -55,8 +55,8 @@ class ObjectStore[T: CustomResource]:
         return iter(list(self._objects.values()))
 
     def uids(self) -> dict[ObjectKey, str]:
-        """The uid of each object; "" for one that cannot be read."""
-        return dict.fromkeys(self._unreadable, "") | {key: item.metadata.uid for key, item in self._objects.items()}
+        """The uid of each object, also of one that cannot be read."""
+        return self._unreadable | {key: item.metadata.uid for key, item in self._objects.items()}
 
     def saw(self, body: Mapping[str, Any]) -> None:
         """An object was listed or changed."""
@@ -101,12 +101,12 @@ class ObjectStore[T: CustomResource]:
         try:
             item = msgspec.convert(body, self.type)
         except msgspec.ValidationError as error:
-            self._refuse(key, error)
+            self._refuse(key, str(body["metadata"].get("uid", "")), error)
             return None
         self._unreadable.pop(key, None)
         return item
 
-    def _refuse(self, key: ObjectKey, error: Exception) -> None:
+    def _refuse(self, key: ObjectKey, uid: str, error: Exception) -> None:
         """An object that the schema would refuse today keeps what we knew of it; the others go on."""
         if key not in self._unreadable:
             logger.error(
@@ -115,7 +115,7 @@ class ObjectStore[T: CustomResource]:
                 *key,
                 error,
             )
-        self._unreadable[key] = str(error)
+        self._unreadable[key] = uid
 
 
 def _worth_a_look(old: CustomResource, new: CustomResource) -> bool:

@@ -12,7 +12,13 @@ from typing import Any
 
 from mintls.controllers.assembly import Assembly
 from mintls.controllers.firstauthority import create_first_authority
-from mintls.controllers.gauges import observe_bundles, observe_readiness, observe_renewals, observe_rotations
+from mintls.controllers.gauges import (
+    observe_bundles,
+    observe_lists,
+    observe_readiness,
+    observe_renewals,
+    observe_rotations,
+)
 from mintls.controllers.handlers import watch
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.metrics import Metrics
@@ -54,6 +60,8 @@ class Operator:
         self._api = api
         self._clock = clock
         self._metrics = metrics
+        self._writer = Writer(api, lambda: self._lease.held)
+        self._parts = Assembly(settings, api, self._writer, clock)
         seconds = settings.lease_seconds
         self._lease = Lease(
             api,
@@ -63,9 +71,8 @@ class Operator:
             duration=seconds,
             renew_deadline=seconds * 2 / 3,
             retry=min(2.0, seconds / 7),
+            memo=self._parts.issued,
         )
-        self._writer = Writer(api, lambda: self._lease.held)
-        self._parts = Assembly(settings, api, self._writer, clock)
         self._reconcilers = self._parts.reconcilers()
         self._scheduler = Scheduler(self._parts.triggers.due, clock)
         self._failures: dict[Key, int] = {}
@@ -278,3 +285,4 @@ class Operator:
         observe_renewals(self._metrics, self._parts.certificates)
         observe_rotations(self._metrics, self._parts.authorities)
         observe_bundles(self._metrics, self._parts.lacks.by_reason())
+        observe_lists(self._metrics, self._parts.published.lists())

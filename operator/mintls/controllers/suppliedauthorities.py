@@ -10,10 +10,12 @@ from mintls.controllers.keyring import Keyring, recorded_root
 from mintls.controllers.reporting import Reporter
 from mintls.controllers.scheduler import Clock
 from mintls.controllers.secretviews import contents_of
+from mintls.core.pki.crl import can_sign_lists
 from mintls.kube.client import ApiClient
 from mintls.kube.errors import NotFound
 from mintls.kube.paths import SECRETS
 from mintls.reconcile.credential import Contents, Violation
+from mintls.reconcile.revocationlist import Signer
 from mintls.reconcile.rootrotation import Leaves
 from mintls.reconcile.suppliedauthority import Decision, Observed, conclude, decide, fingerprint_of
 
@@ -80,10 +82,14 @@ class SuppliedAuthorities:
         if isinstance(decision, Violation):
             return self._keyring.block(authority, decision.message, recorded_root(authority))
         supplied = decision.supplied
+        signer = supplied.signer
+        # A CA without cRLSign may not sign any; its owner may publish a list of its own.
+        lists = ((Signer(signer.certificate), signer.key),) if can_sign_lists(signer.certificate) else ()
         return self._keyring.put(
             authority,
             supplied.root,
             supplied.signer,
             fingerprint=supplied.fingerprint,
             also_trusted=decision.also_trusted,
+            list_signers=lists,
         )

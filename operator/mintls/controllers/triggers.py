@@ -7,6 +7,7 @@ from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthCl
 from mintls.api.v1alpha1.clientcertificate import RESTART_PODS
 from mintls.controllers import clientsigningkeys, signingkeys
 from mintls.controllers.certificateindex import CertificateIndex, passwords_of
+from mintls.controllers.issuedcertificates import IssuedCertificates
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.objects import ObjectKey
 from mintls.controllers.queue import Lane, ReconcileQueue
@@ -41,6 +42,7 @@ class Triggers:
         clients: ClientTable,
         certificates: CertificateIndex,
         use: NamespaceUse,
+        issued: IssuedCertificates,
         bundle_namespaces: Callable[[], Iterable[str]],
         passwords_used: Callable[[Iterable[ObjectKey]], None],
         namespace: str,
@@ -53,6 +55,7 @@ class Triggers:
             clients: Follows OAuthClients.
             certificates: Follows ClientCertificates.
             use: Follows which namespaces have objects.
+            issued: Follows what was issued for which object.
             bundle_namespaces: Where a trust bundle is, or has to be.
             passwords_used: Told of Secrets with passwords that may have come into use or gone out of it.
             namespace: The operator's namespace.
@@ -64,6 +67,7 @@ class Triggers:
         self._clients = clients
         self._certificates = certificates
         self._use = use
+        self._issued = issued
         self._bundle_namespaces = bundle_namespaces
         self._passwords_used = passwords_used
         self._namespace = namespace
@@ -91,7 +95,21 @@ class Triggers:
         self._add(Kind.CERTIFICATE, {key} | rivals)
         if new is not None:
             self.credential_written(new)
+            self._issued.follow(new)
+        self._certificates_end(old, new)
         self._namespace_used(key[0], old, new)
+
+    def _certificates_end(self, old: ClientCertificate | None, new: ClientCertificate | None) -> None:
+        """An object that is gone, or is revoked now: the CRLs of all that have signed for it."""
+        if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
+            self.lists_of(self._issued.authorities_of(old.metadata.uid))
+        if new is not None and new.spec.revoked:
+            self.lists_of(self._issued.authorities_of(new.metadata.uid))
+
+    def lists_of(self, authorities: Iterable[str]) -> None:
+        """The CRLs of these authorities."""
+        for name in authorities:
+            self._queue.add(Key(Kind.REVOCATION_LIST, "", name), self._lane())
 
     def credential_written(self, certificate: ClientCertificate) -> None:
         """A ClientCertificate's Secret has other contents: the pods that read it, if they are to be restarted."""
@@ -114,6 +132,7 @@ class Triggers:
         certificates = self._certificates
         self._add(Kind.CERTIFICATE, certificates.of_all_authorities() if every else certificates.of_authority(name))
         self._add(Kind.CLIENT, self._clients.of_authority(name))
+        self.lists_of((name,))
         self.all_bundles()
         if self.cluster_bundles:
             self._queue.add(CLUSTER_TRUST_BUNDLE, self._lane())

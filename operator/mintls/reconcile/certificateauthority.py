@@ -28,6 +28,7 @@ from mintls.reconcile.allowednames import unreadable
 from mintls.reconcile.announcement import Announcement
 from mintls.reconcile.credential import COMPONENT, Contents, SecretView, Violation
 from mintls.reconcile.distribution import distribution_of
+from mintls.reconcile.formerkeys import FormerKey, former_after, former_keys
 from mintls.reconcile.keyspec import key_problem, key_spec
 from mintls.reconcile.reasons import Reason
 from mintls.reconcile.rootrotation import NO_LEAVES, Leaves, Reach
@@ -136,7 +137,7 @@ class RetireRoot:
 class CreateIntermediate:
     """Make a key and an intermediate signed by the root, and write its Secret.
 
-    ``current`` is the one that still signs until then, if there is one.
+    ``current`` is the one that still signs until then, if there is one; ``former`` are those that sign CRLs afterwards.
     """
 
     root: Credential
@@ -146,6 +147,7 @@ class CreateIntermediate:
     key: KeySpec
     replaced: SecretView | None
     current: "Keep | None"
+    former: tuple[FormerKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +159,14 @@ class Keep:
         intermediate: The intermediate.
         rotation: When the next intermediate is made; ``None`` if it could not live longer than this one.
         roots: Where the replacement of the root is.
+        former: Intermediates of before that sign CRLs.
     """
 
     root: Credential
     intermediate: Credential
     rotation: datetime | None
     roots: rootrotation.Stay = rootrotation.NO_ROTATION
+    former: tuple[FormerKey, ...] = ()
 
 
 type Write = CreateRoot | CreateIntermediate | DropNextRoot | SwitchRoot | RetireRoot
@@ -357,12 +361,14 @@ def _intermediate(
     seen: Observed, root: Credential, durations: _Durations, roots: rootrotation.Stay
 ) -> CreateIntermediate | Keep:
     current = None
+    trusted = (root.leaf.certificate, *((roots.retiring.root,) if roots.retiring else ()))
     if seen.intermediate is not None:
         found = _read(seen.intermediate)
         if not isinstance(found, Violation) and _good_intermediate(seen, root, found):
             # One that ends with the root would only be replaced by another that ends with the root.
             rotation = rotation_time(found) if found.leaf.not_after < root.leaf.not_after else None
-            current = Keep(root, found, rotation, roots)
+            former = former_keys(seen.intermediate.contents, trusted, seen.now)
+            current = Keep(root, found, rotation, roots, former)
             if rotation is None or seen.now < rotation:
                 return current
     start = seen.now.replace(microsecond=0)
@@ -374,6 +380,7 @@ def _intermediate(
         key=key_spec(seen.authority.spec.own_ca.private_key),
         replaced=seen.intermediate.view if seen.intermediate else None,
         current=current,
+        former=former_after(seen.intermediate.contents, trusted, seen.now) if seen.intermediate else (),
     )
 
 

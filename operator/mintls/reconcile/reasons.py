@@ -158,3 +158,7 @@ class Reason(StrEnum):
     """The root before is trusted no more: nothing that it signed is valid."""
     INTERMEDIATE_CREATED = "IntermediateCreated"
     """A new intermediate was made."""
+    CRL_NOT_PUBLISHED = "CRLNotPublished"
+    """The ConfigMap for the CRL was made by somebody else."""
+    CRL_FULL = "CRLFull"
+    """More certificates were revoked than a CRL of the authority, or the record for it, has room for."""

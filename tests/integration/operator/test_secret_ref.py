@@ -12,7 +12,8 @@ from cryptography import x509
 
 from builders.world import REPOSITORY, SYSTEM, World, eventually
 from integration.operator.test_token import token
-from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS
+from mintls.kube.errors import NotFound
+from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, CONFIGMAPS, OAUTH_CLIENTS, SECRETS
 
 pytestmark = pytest.mark.cluster
 
@@ -33,9 +34,9 @@ openssl x509 -req -in ca.csr -CA root.crt -CAkey root.key -CAcreateserial -days 
 """
 
 
-async def make(folder: Path) -> dict[str, str]:
+async def make(folder: Path, script: str = MAKE) -> dict[str, str]:
     """An offline root, and an intermediate below it: what goes into the Secret."""
-    command = ["bash", "-c", f"mkdir -p {folder} && cd {folder} {MAKE}"]
+    command = ["bash", "-c", f"mkdir -p {folder} && cd {folder} {script}"]
     await asyncio.to_thread(subprocess.run, command, check=True)
     files = {"tls.crt": "ca.crt", "tls.key": "ca.key", "ca.crt": "root.crt"}
     return {name: (folder / path).read_text() for name, path in files.items()}
@@ -147,6 +148,48 @@ async def test_two_cas_of_one_name_do_not_stand_in_for_each_other(world: World, 
     assert names[0] == names[1]
     assert (await token(tmp_path, forged))[0] == 401
     assert (await token(tmp_path, real))[0] == 200
+
+
+async def test_its_crl_is_signed_by_it_and_another_key_leaves_the_last_list_of_it(
+    world: World, shop: str, tmp_path: Path
+) -> None:
+    await put(world, await make(tmp_path / "one"), labels=LABEL)
+    files = await issued(world, shop)
+    for name in ("ca.crt", "tls.crt"):
+        (tmp_path / name).write_bytes(files[name])
+
+    async def verified() -> bytes:
+        lists = (await world.api.get(CONFIGMAPS.item(SYSTEM, "mintls-crl-corporate")))["data"]["crl.pem"]
+        (tmp_path / "crl.pem").write_text(lists)
+        command = ["openssl", "verify", "-crl_check", "-CAfile", "ca.crt", "-CRLfile", "crl.pem"]
+        command += ["-untrusted", "tls.crt", "tls.crt"]
+        done = await asyncio.to_thread(subprocess.run, command, cwd=tmp_path, capture_output=True, check=False)
+        return bytes(done.stdout + done.stderr)
+
+    assert await eventually(verified) == b"tls.crt: OK\n"
+    await world.api.delete(CLIENT_CERTIFICATES.item(shop, "billing"))
+
+    async def revoked() -> bool:
+        return b"certificate revoked" in await verified()
+
+    await eventually(revoked, within=5)
+    await change(world, await make(tmp_path / "two"))
+
+    async def both() -> bool:
+        await verified()
+        return (tmp_path / "crl.pem").read_text().count("BEGIN") == 2
+
+    await eventually(both)
+    assert await revoked()
+
+
+async def test_a_ca_that_may_sign_no_crl_has_none(world: World, shop: str, tmp_path: Path) -> None:
+    script = MAKE.replace("keyCertSign,cRLSign\nsubject", "keyCertSign\nsubject")
+    await put(world, await make(tmp_path, script), labels=LABEL)
+    await issued(world, shop)
+    await asyncio.sleep(1)
+    with pytest.raises(NotFound):
+        await world.api.get(CONFIGMAPS.item(SYSTEM, "mintls-crl-corporate"))
 
 
 async def test_the_commands_of_the_page_make_an_authority_with_an_offline_root(world: World, tmp_path: Path) -> None:

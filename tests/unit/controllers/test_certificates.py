@@ -13,6 +13,7 @@ from builders.pki import NOW, authority
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate
 from mintls.controllers.certificateindex import CertificateIndex
 from mintls.controllers.certificates import CertificateController
+from mintls.controllers.issuedcertificates import IssuedCertificates
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.objects import ObjectStore
@@ -73,6 +74,7 @@ class World:
             installation=INSTALLATION,
             issuer_authority="default",
             labels={},
+            issued=IssuedCertificates(lambda _authority: None, lambda _authority: False),
             on_written=lambda _certificate: None,
             on_not_had=lambda _authority: None,
             clock=self.clock,

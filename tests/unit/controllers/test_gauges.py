@@ -1,12 +1,15 @@
 """Gauges say what is wrong, and nothing of what is well."""
 
+from datetime import timedelta
 from typing import Any
 
 from prometheus_client import generate_latest
 
-from builders.objects import certificate, client
-from mintls.controllers.gauges import observe_bundles, observe_readiness, observe_renewals
+from builders.objects import certificate, client, default_authority
+from builders.pki import NOW
+from mintls.controllers.gauges import observe_bundles, observe_lists, observe_readiness, observe_renewals
 from mintls.controllers.metrics import Metrics
+from mintls.core.pki.crl import Revoked, sign_list
 
 WHEN = "2026-01-01T12:00:00Z"
 WELL = {"type": "Ready", "status": "True", "reason": "Issued", "message": "m", "lastTransitionTime": WHEN}
@@ -51,3 +54,17 @@ def test_namespaces_without_their_bundle_are_counted_by_reason() -> None:
     assert series(metrics, "mintls_trust_bundles_missing") == {'{reason="QuotaExceeded"}': 3}
     observe_bundles(metrics, {})
     assert series(metrics, "mintls_trust_bundles_missing") == {}
+
+
+def test_the_crls_of_an_authority_are_counted_with_the_end_of_the_first() -> None:
+    metrics, ca, lists = Metrics(), default_authority(), []
+    for day, serials in ((7, (1, 2)), (9, (3,))):
+        entries = dict.fromkeys(serials, Revoked(NOW))
+        end = NOW + timedelta(days=day)
+        lists.append(sign_list(ca.intermediate, ca.signer.key, entries, number=1, this_update=NOW, next_update=end))
+    observe_lists(metrics, {"default": tuple(lists)})
+    assert series(metrics, "mintls_crl_entries") == {'{authority="default"}': 3}
+    ends = series(metrics, "mintls_crl_next_update_timestamp_seconds")
+    assert ends == {'{authority="default"}': lists[0].next_update.timestamp()}
+    observe_lists(metrics, {})
+    assert series(metrics, "mintls_crl_entries") == {}

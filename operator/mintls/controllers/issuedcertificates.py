@@ -1,0 +1,149 @@
+"""What was issued and for which object, in memory; what no ConfigMap has yet stands in the Lease, with each renewal."""
+
+import base64
+import binascii
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
+
+from cryptography import x509
+
+from mintls.api.v1alpha1 import ClientCertificate
+from mintls.core.pki.crl import signing_key_identifier
+from mintls.reconcile.issuedcertificates import Issued, RecordBroken, decode_all, encode_all
+
+logger = logging.getLogger(__name__)
+
+MOST_PENDING = 200
+"""So many certificates of an authority stand in the Lease, 13 KiB; with more of them they go into its ConfigMap."""
+
+_MOST_IN_LEASE = 1000
+"""In a burst, until the ConfigMap is written. The annotations of an object have 256 KiB."""
+
+
+class IssuedCertificates:
+    """What was issued, by authority; the ``Memo`` of the operator's Lease.
+
+    The Lease is written every few seconds anyway, so to remember a certificate costs no write of its own, and the next
+    leader finds it there whatever became of this one.
+
+    Attributes:
+        annotation: Of the Lease.
+    """
+
+    annotation = "mintls.dev/issued-certificates"
+
+    def __init__(self, on_full: Callable[[str], None], is_elsewhere: Callable[[str], bool]) -> None:
+        """Prepare.
+
+        Args:
+            on_full: Told the name of an authority of which too much is in the Lease.
+            is_elsewhere: Whether the CA of that name is elsewhere: then its CRL is, too, and nothing is remembered.
+        """
+        self._on_full = on_full
+        self._is_elsewhere = is_elsewhere
+        self._issued: defaultdict[str, dict[int, Issued]] = defaultdict(dict)
+        self._recorded: defaultdict[str, frozenset[int]] = defaultdict(frozenset)
+        self._pending: defaultdict[str, dict[int, Issued]] = defaultdict(dict)
+        self._of_uid: defaultdict[str, set[str]] = defaultdict(set)
+        self._text: str | None = None
+
+    # --- learn ---
+
+    def issued(self, authority: str, uid: str, leaf: x509.Certificate) -> None:
+        """A certificate was signed for the object with that uid."""
+        not_after = leaf.not_valid_after_utc
+        self._learn(authority, Issued(leaf.serial_number, uid, signing_key_identifier(leaf), not_after))
+
+    def follow(self, certificate: ClientCertificate) -> None:
+        """An object is as it is now: what its status speaks of was issued for it, whoever remembers that."""
+        status, uid = certificate.status, certificate.metadata.uid
+        if not status.serial_number or status.not_after is None:
+            return
+        try:
+            serial = int(status.serial_number, 16)
+        except ValueError:
+            return  # somebody's hand in the status
+        if not any(serial in some for some in self._issued.values()):
+            self._learn(certificate.spec.authority_ref.name, Issued(serial, uid, "", status.not_after))
+
+    def recorded(self, authority: str, record: Collection[Issued]) -> None:
+        """The authority's ConfigMap has these, and no others."""
+        self._recorded[authority] = frozenset(one.serial for one in record)
+        known = self._issued[authority]
+        for one in record:
+            known.setdefault(one.serial, one)
+            self._of_uid[one.uid].add(authority)
+        self._pending[authority] = {
+            serial: one for serial, one in known.items() if serial not in self._recorded[authority]
+        }
+        self._changed(authority)
+
+    def _learn(self, authority: str, one: Issued) -> None:
+        if self._is_elsewhere(authority):
+            return
+        self._issued[authority][one.serial] = one
+        self._of_uid[one.uid].add(authority)
+        if one.serial not in self._recorded[authority]:
+            self._pending[authority][one.serial] = one
+            self._changed(authority)
+
+    def _changed(self, authority: str) -> None:
+        self._text = None
+        if self.record_due(authority):
+            self._on_full(authority)
+
+    # --- ask ---
+
+    def of(self, authority: str) -> tuple[Issued, ...]:
+        """What the authority has issued."""
+        return tuple(self._issued[authority].values())
+
+    def authorities_of(self, uid: str) -> frozenset[str]:
+        """Which authorities have issued for an object."""
+        return frozenset(self._of_uid.get(uid, ()))
+
+    def record_due(self, authority: str) -> bool:
+        """Whether the authority's ConfigMap has to take over what stands in the Lease."""
+        return len(self._pending[authority]) > MOST_PENDING
+
+    # --- forget ---
+
+    def keep(self, authority: str, needed: Iterable[Issued]) -> None:
+        """Forget whatever is not needed any more."""
+        kept = {one.serial: one for one in needed}
+        if len(kept) == len(self._issued[authority]):
+            return
+        for one in self._issued[authority].values():
+            self._of_uid[one.uid].discard(authority)
+        for one in kept.values():
+            self._of_uid[one.uid].add(authority)
+        self._of_uid = defaultdict(set, {uid: names for uid, names in self._of_uid.items() if names})
+        self._issued[authority] = kept
+        self._pending[authority] = {serial: one for serial, one in self._pending[authority].items() if serial in kept}
+        self._text = None
+
+    def give_up(self, authority: str) -> None:
+        """Nothing of the authority is pending any more: its ConfigMap has what it has room for."""
+        self._pending[authority] = {}
+        self._text = None
+
+    # --- the Lease ---
+
+    def text(self) -> str:
+        """What stands in the Lease; "" for nothing."""
+        if self._text is None:
+            pending = {name: tuple(some.values())[-_MOST_IN_LEASE:] for name, some in self._pending.items() if some}
+            self._text = base64.b64encode(encode_all(pending)).decode() if pending else ""
+        return self._text
+
+    def load(self, text: str) -> None:
+        """What stood in the Lease when it was taken."""
+        try:
+            found = decode_all(base64.b64decode(text, validate=True)) if text else {}
+        except (RecordBroken, binascii.Error) as error:
+            logger.error("annotation %s of the Lease is left out: %s", self.annotation, error)  # noqa: TRY400 - the message says it all
+            return
+        for authority, some in found.items():
+            for one in some:
+                self._learn(authority, one)
