@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from builders.issuer import SETTINGS, Bench, form, registration, running_issuer, signing_key_made
-from builders.pki import DAY, HOUR
+from builders.pki import DAY, HOUR, NOW, authority
+from mintls.core.pki.crl import RevocationList, read_lists, sign_list
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -258,3 +259,47 @@ async def test_json_is_taken_only_where_it_is_switched_on(bench: Bench, tmp_path
         assert (status, answer["error"]) == (400, "invalid_request")
         status, answer = await post(other, body, Content_Type="application/json; charset=latin1")
         assert (status, answer["error"]) == (400, "invalid_request")
+
+
+class TestRevocationLists:
+    @staticmethod
+    def put(bench: Bench) -> tuple[RevocationList, ...]:
+        """The list of a new intermediate and that of the one before, which both have to be had."""
+        lists = tuple(
+            sign_list(one.intermediate, one.signer.key, {}, number=1, this_update=NOW, next_update=NOW + DAY)
+            for one in (authority("new"), authority("old"))
+        )
+        bench.issuer.directory.put_lists("default", lists)
+        return lists
+
+    async def test_of_the_ca_that_signs_now_is_served_at_a_path_that_stays(self, bench: Bench) -> None:
+        new, _ = self.put(bench)
+        for mtls in (False, True):
+            reply = await bench.curl("/crl/default.crl", mtls=mtls, leaf=bench.authority.client() if mtls else None)
+            assert (reply.status, reply.headers["content-type"], reply.body) == (200, "application/pkix-crl", new.der)
+            assert reply.headers["cache-control"] == "public, max-age=60"
+
+    async def test_of_each_ca_is_served_by_what_its_leaves_say(self, bench: Bench) -> None:
+        for one in self.put(bench):
+            assert (await bench.curl(f"/crl/default/{one.key_id}.crl", mtls=False)).body == one.der
+            assert (await bench.curl(f"/crl/default/{one.key_id.upper()}.crl", mtls=False)).body == one.der
+
+    async def test_are_served_together_as_pem(self, bench: Bench) -> None:
+        lists = self.put(bench)
+        reply = await bench.curl("/crl/default.pem", mtls=False)
+        assert read_lists(reply.body) == lists
+
+    async def test_are_not_sent_again_to_who_has_them(self, bench: Bench) -> None:
+        self.put(bench)
+        tag = (await bench.curl("/crl/default.crl", mtls=False)).headers["etag"]
+        again = await bench.curl("/crl/default.crl", "-H", f'If-None-Match: "x", {tag}', mtls=False)
+        assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
+        assert (await bench.curl("/crl/default.crl", "-H", 'If-None-Match: "x"', mtls=False)).status == 200
+
+    @pytest.mark.parametrize(
+        "path", ["other.crl", "default", "default/00.crl", "default/.pem", "other.pem", "x/y/z.crl"]
+    )
+    async def test_of_nobody_are_not_found(self, bench: Bench, path: str) -> None:
+        self.put(bench)
+        reply = await bench.curl(f"/crl/{path}", mtls=False)
+        assert (reply.status, reply.json["error"]) == (404, "not_found")

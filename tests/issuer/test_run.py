@@ -24,7 +24,14 @@ from mintls.issuer.run import Issuer, Ports, run_issuer
 from mintls.issuer.settings import Address
 from mintls.kube import informer as informer_module
 from mintls.kube.client import ApiClient
-from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS, SPENT_IDENTIFIERS
+from mintls.kube.paths import (
+    CERTIFICATE_AUTHORITIES,
+    CLIENT_CERTIFICATES,
+    CONFIGMAPS,
+    OAUTH_CLIENTS,
+    SECRETS,
+    SPENT_IDENTIFIERS,
+)
 
 CLIENTS = OAUTH_CLIENTS.collection()
 AUTHORITIES = CERTIFICATE_AUTHORITIES.collection()
@@ -32,6 +39,7 @@ SECRET = SECRETS.collection("mintls-system")
 CERTIFICATES = CLIENT_CERTIFICATES.collection()
 BILLING = Origin("ClientCertificate", "uid-billing")
 SPENT = SPENT_IDENTIFIERS.collection("mintls-system")
+LISTS = CONFIGMAPS.collection("mintls-system")
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +60,7 @@ class Kube:
     moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     def serve(self) -> None:
-        for path in (CLIENTS, CERTIFICATES, AUTHORITIES, SECRET, SPENT):
+        for path in (CLIENTS, CERTIFICATES, AUTHORITIES, SECRET, SPENT, LISTS):
             self.double.on("GET", path, self._answer)
 
     def put(self, path: str, name: str, *, namespace: str = "", **content: Any) -> None:

@@ -21,6 +21,7 @@ from mintls.core.oauth.registration import Registration
 from mintls.core.oauth.registration_grant import RegistrationGrant
 from mintls.core.oauth.self_signed import SELF_SIGNED, may_be_registered
 from mintls.core.oauth.signing_keys import SigningKey, published_keys
+from mintls.core.pki.crl import RevocationList
 from mintls.core.pki.names import InvalidName, NormalizedName, normalize_subject
 from mintls.core.pki.trust import TrustAnchors
 
@@ -75,6 +76,7 @@ class Directory:
         self._spent: set[str] = set()
         self._accounts: dict[str, Account] = {}
         self._grants: dict[str, RegistrationGrant] = {}
+        self._lists: dict[str, tuple[RevocationList, ...]] = {}
         self._listeners: list[Callable[[], None]] = []
         self._followers: list[Callable[[str], None]] = []
         self.signing_keys: tuple[SigningKey, ...] = ()
@@ -192,6 +194,14 @@ class Directory:
     def remove_account(self, uid: str) -> None:
         """A ClientCertificate is gone, and with it whatever was issued for it; unknown ones are no error."""
         self._accounts.pop(uid, None)
+
+    def lists(self, authority: str) -> tuple[RevocationList, ...]:
+        """The CRLs of a CertificateAuthority, that of the CA that signs now first; none if none are published."""
+        return self._lists.get(authority, ())
+
+    def put_lists(self, authority: str, lists: tuple[RevocationList, ...]) -> None:
+        """Set the CRLs of an authority."""
+        self._lists[authority] = lists
 
     def is_spent(self, name: str) -> bool:
         """Whether an identifier is spent, see ``mintls.core.oauth.spent``."""

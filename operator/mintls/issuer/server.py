@@ -16,6 +16,7 @@ from mintls.core.oauth.errors import InvalidRequest, OAuthError, Reason
 from mintls.core.oauth.metadata import base_path, well_known_paths
 from mintls.issuer.audit import Trail, WriteLine, audit_line
 from mintls.issuer.endpoints.authority import authority
+from mintls.issuer.endpoints.crl import crl
 from mintls.issuer.endpoints.documents import client_keys, keys, metadata
 from mintls.issuer.endpoints.introspection import introspection
 from mintls.issuer.endpoints.register import register
@@ -56,6 +57,7 @@ class Endpoint:
 _METADATA = Endpoint("metadata", "GET", metadata, decides=False)
 _JWKS = Endpoint("jwks", "GET", keys, decides=False)
 _CLIENT_JWKS = Endpoint("client_jwks", "GET", client_keys, decides=False)
+_CRL = Endpoint("crl", "GET", crl, decides=False)
 _TOKEN = Endpoint("token", "POST", token)
 _INTROSPECTION = Endpoint("introspection", "POST", introspection)
 _REVOCATION = Endpoint("revocation", "POST", revocation)
@@ -104,6 +106,7 @@ class Front:
         yield from ((path, _METADATA) for path in well_known_paths(self._services.settings.issuer_url))
         yield f"{base}/jwks", _JWKS
         yield f"{base}/clients/{{target:[^/]+}}/jwks", _CLIENT_JWKS
+        yield f"{base}/crl/{{target:.+}}", _CRL
 
     @staticmethod
     def _authenticated(base: str) -> Iterable[tuple[str, Endpoint]]:

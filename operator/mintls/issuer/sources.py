@@ -2,8 +2,8 @@
 
 An OAuthClient that cannot be read is no client, and an authority that vanishes is trusted no longer. The two Secrets
 are different: while a new content cannot be used, or the Secret is gone, the last good one stays in use, since to stop
-answering would help nobody; the operator puts a Secret right, and metrics say so meanwhile. A Secret that lets register
-clients is different again: nobody may by one that is gone or cannot be read.
+answering would help nobody; the operator puts a Secret right, and metrics say so meanwhile. So it is with CRLs. A
+Secret that lets register clients is different again: nobody may by one that is gone or cannot be read.
 """
 
 import asyncio
@@ -27,13 +27,21 @@ from mintls.core.oauth.registration_grant import RegistrationGrant, read_grant
 from mintls.core.oauth.signing_keys import SigningKey, SigningKeysBroken, decode_signing_keys
 from mintls.core.pki.certificate import InvalidCertificate, load_pem_chain
 from mintls.core.pki.credential import check_credential
+from mintls.core.pki.crl import RevocationList, read_lists
 from mintls.core.pki.trust import TrustAnchors
 from mintls.issuer.directory import Directory, ServerCertificate
 from mintls.issuer.metrics import Metrics, SourceView
 from mintls.issuer.settings import RegistrationSecret, Settings
 from mintls.kube.client import ApiClient, Object
 from mintls.kube.informer import Change, Informer
-from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS, SPENT_IDENTIFIERS
+from mintls.kube.paths import (
+    CERTIFICATE_AUTHORITIES,
+    CLIENT_CERTIFICATES,
+    CONFIGMAPS,
+    OAUTH_CLIENTS,
+    SECRETS,
+    SPENT_IDENTIFIERS,
+)
 from mintls.reconcile.registration import RegistrationRefused, admit
 
 logger = logging.getLogger(__name__)
@@ -57,7 +65,7 @@ class Sources:
         self._metrics = metrics
         self.changed = asyncio.Event()
         self.spent = self._spent_identifiers()
-        # Informer is generic and here of six kinds; what they have in common is all that is used from here on.
+        # Informer is generic and here of several kinds; what they have in common is all that is used from here on.
         self._informers: Mapping[str, Informer[Any]] = {
             "oauthclients": self._clients(),
             "clientcertificates": self._client_certificates(),
@@ -67,6 +75,7 @@ class Sources:
             "server-certificate": self._server_certificate(),
             "spentidentifiers": self.spent,
             **{f"registration-{secret.name}": self._grant(secret) for secret in settings.registrations},
+            "crls": self._lists(),
         }
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
@@ -155,6 +164,21 @@ class Sources:
             decode=lambda item: msgspec.convert(item, _Spent).spec.expires,
             on_change=take,
             on_error=self._on_error("spentidentifiers"),
+        )
+
+    def _lists(self) -> Informer[tuple[str, tuple[RevocationList, ...]]]:
+        def take(change: Change[tuple[str, tuple[RevocationList, ...]]]) -> None:
+            if change.new is not None:
+                self._directory.put_lists(*change.new)
+
+        return Informer(
+            self._api,
+            CONFIGMAPS,
+            namespace=self._settings.operator_namespace,
+            label_selector="app.kubernetes.io/managed-by=mintls,mintls.dev/component=crl",
+            decode=_decode_lists,
+            on_change=take,
+            on_error=self._on_error("crls"),
         )
 
     def _signing_keys(self) -> Informer[tuple[SigningKey, ...]]:
@@ -295,6 +319,12 @@ def _decode_client_certificate(item: Object) -> Account:
     found = msgspec.convert(item, _ClientCertificate)
     meta, spec = found.metadata, found.spec
     return Account(meta.uid, meta.namespace, spec.client_ref.name, revoked=spec.revoked)
+
+
+def _decode_lists(item: Object) -> tuple[str, tuple[RevocationList, ...]]:
+    """The authority, and its CRLs."""
+    pem = cast("Mapping[str, str]", item.get("data") or {}).get("crl.pem", "")
+    return item["metadata"]["labels"]["mintls.dev/authority"], read_lists(pem.encode())
 
 
 def _decode_authority(item: Object) -> TrustAnchors:
