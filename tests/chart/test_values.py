@@ -79,7 +79,7 @@ def series() -> set[str]:
         certificate_not_after=float,
     )
     issuer.watch_sources([SourceView("clients", lambda: True, lambda: 0.0)])
-    issuer.count("token", "ok", 0.1)
+    issuer.count("token", "tls_client_auth", "ok", status=200, seconds=0.1)
     operator = OperatorMetrics()
     operator.reconciliations.labels("client", "ok").inc()
     operator.reconciliation_seconds.labels("client").observe(0.1)

@@ -222,8 +222,11 @@ class TestProbes:
         await bench.token(None)
         bench.put(registration("orders"))
         text = bench.issuer.metrics.render().decode()
-        assert 'mintls_issuer_requests_total{endpoint="token",outcome="ok"} 1.0' in text
-        assert 'mintls_issuer_requests_total{endpoint="token",outcome="no_certificate"} 1.0' in text
+        of = 'endpoint="token",method="tls_client_auth"'
+        assert f'mintls_issuer_requests_total{{{of},outcome="ok"}} 1.0' in text
+        assert f'mintls_issuer_requests_total{{{of},outcome="no_certificate"}} 1.0' in text
+        for outcome in ("ok", "refused"):
+            assert f'mintls_issuer_request_seconds_count{{{of},outcome="{outcome}"}} 1.0' in text
         assert "mintls_issuer_clients 2.0" in text
         assert "mintls_issuer_trust_anchors 1.0" in text
         assert "mintls_issuer_signing_keys 1.0" in text

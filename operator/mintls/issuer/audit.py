@@ -25,6 +25,7 @@ class Trail(msgspec.Struct, tag_field="event", tag="audit", omit_defaults=True, 
         remote: Address of the caller.
         client_id: The client that the caller says it is, shortened.
         client: Namespace and name of its OAuthClient, if there is one.
+        method: How that client authenticates (``token_endpoint_auth_method``).
         thumbprint: ``x5t#S256`` of the certificate.
         serial: Its serial number, in hexadecimal.
         proxy: Namespace and name of the OAuthClient of the proxy that handed the certificate on.
@@ -45,6 +46,7 @@ class Trail(msgspec.Struct, tag_field="event", tag="audit", omit_defaults=True, 
     remote: str = ""
     client_id: str = ""
     client: str = ""
+    method: str = ""
     thumbprint: str = ""
     serial: str = ""
     proxy: str = ""

@@ -32,17 +32,17 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._known: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+        self._known: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
             "mintls_issuer_requests",
-            "Requests by endpoint and outcome (ok, or why it was refused).",
-            ("endpoint", "outcome"),
+            "Requests by endpoint, how the client authenticates, and outcome (ok, or why it was refused).",
+            ("endpoint", "method", "outcome"),
             registry=self._registry,
         )
         self._seconds = Histogram(
             "mintls_issuer_request_seconds",
-            "Time from the request's headers to its answer.",
-            ("endpoint",),
+            "Time from a request's headers to its answer; the outcome is ok, refused, unavailable or failed.",
+            ("endpoint", "method", "outcome"),
             buckets=_BUCKETS,
             registry=self._registry,
         )
@@ -65,18 +65,28 @@ class Metrics:
             "source_age_seconds", "Time since the last sign of life of the Kubernetes API.", ("source",)
         )
 
-    def count(self, endpoint: str, outcome: str, seconds: float) -> None:
-        """Count a request and how long it took."""
-        counter, histogram = self._series(endpoint, outcome)
+    def count(self, endpoint: str, method: str, outcome: str, *, status: int, seconds: float) -> None:
+        """Count a request and how long it took.
+
+        Args:
+            endpoint: Which endpoint.
+            method: How its client authenticates, "" if it is of no client that is known.
+            outcome: ``ok``, or why it was refused.
+            status: HTTP status of the answer.
+            seconds: Time to the answer.
+        """
+        counter, histogram = self._series(endpoint, method or "none", outcome, status)
         counter.inc()
         histogram.observe(seconds)
 
-    def _series(self, endpoint: str, outcome: str) -> tuple[Counter, Histogram]:
-        # Finding a series by its labels costs more than counting in it. There are few: both labels are our own words.
-        series = self._known.get((endpoint, outcome))
+    def _series(self, endpoint: str, method: str, outcome: str, status: int) -> tuple[Counter, Histogram]:
+        # Finding a series by its labels costs more than counting in it. There are few: all labels are our own words. A
+        # histogram has 16 series for each combination, so its outcomes are four.
+        series = self._known.get((endpoint, method, outcome, status))
         if series is None:
-            series = (self._requests.labels(endpoint, outcome), self._seconds.labels(endpoint))
-            self._known[endpoint, outcome] = series
+            kind = _kind(status)
+            series = (self._requests.labels(endpoint, method, outcome), self._seconds.labels(endpoint, method, kind))
+            self._known[endpoint, method, outcome, status] = series
         return series
 
     def count_source_error(self, source: str) -> None:
@@ -124,3 +134,10 @@ class Metrics:
 
     def _gauge(self, name: str, documentation: str, labels: tuple[str, ...] = ()) -> Gauge:
         return Gauge(f"mintls_issuer_{name}", documentation, labels, registry=self._registry)
+
+
+def _kind(status: int) -> str:
+    """What became of a request: what the caller did wrong, what something else did that is away, what we did."""
+    if status < 400:
+        return "ok"
+    return {500: "failed", 503: "unavailable"}.get(status, "refused")

@@ -137,7 +137,8 @@ class Front:
             answer = await self._answer(endpoint, request, trail)
             if endpoint.decides:
                 self._write(audit_line(trail))
-            self._metrics.count(endpoint.name, trail.reason, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._metrics.count(endpoint.name, trail.method, trail.reason, status=answer.status, seconds=seconds)
             return _response(answer, trail.request_id)
 
         return handle
@@ -221,7 +222,8 @@ class Front:
     def _no_endpoint(
         self, request: web.Request, code: str, status: int, description: str, headers: dict[str, str]
     ) -> web.Response:
-        self._metrics.count("none", code if status == 404 else "method_not_allowed", 0.0)
+        outcome = code if status == 404 else "method_not_allowed"
+        self._metrics.count("none", "", outcome, status=status, seconds=0.0)
         answer = Answer(status, error_body(code, description), headers={**NO_STORE, **headers})
         return _response(answer, _request_id(request))
 

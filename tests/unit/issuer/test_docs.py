@@ -48,7 +48,7 @@ def test_every_error_code_is_in_the_table() -> None:
 
 def test_every_metric_is_in_the_table() -> None:
     metrics = Metrics()
-    metrics.count("token", "ok", 0.0)
+    metrics.count("token", "tls_client_auth", "ok", status=200, seconds=0.0)
     metrics.watch_directory(
         clients=float,
         anchors=float,

@@ -112,17 +112,28 @@ def test_an_audit_line_is_one_line_whatever_the_caller_sends() -> None:
 class TestMetrics:
     def test_two_issuers_do_not_share_counters(self) -> None:
         one, other = Metrics(), Metrics()
-        one.count("token", "ok", 0.1)
+        one.count("token", "tls_client_auth", "ok", status=200, seconds=0.1)
         assert b'outcome="ok"' in one.render()
         assert b'outcome="ok"' not in other.render()
 
     def test_counting_again_adds(self) -> None:
         metrics = Metrics()
         for _ in range(3):
-            metrics.count("token", "ok", 0.002)
+            metrics.count("token", "tls_client_auth", "ok", status=200, seconds=0.002)
         text = metrics.render().decode()
-        assert 'mintls_issuer_requests_total{endpoint="token",outcome="ok"} 3.0' in text
-        assert 'mintls_issuer_request_seconds_count{endpoint="token"} 3.0' in text
+        labels = 'endpoint="token",method="tls_client_auth",outcome="ok"'
+        assert f"mintls_issuer_requests_total{{{labels}}} 3.0" in text
+        assert f"mintls_issuer_request_seconds_count{{{labels}}} 3.0" in text
+
+    @pytest.mark.parametrize(
+        ("status", "outcome"),
+        [(200, "ok"), (304, "ok"), (401, "refused"), (429, "refused"), (500, "failed"), (503, "unavailable")],
+    )
+    def test_a_time_is_of_one_of_four_outcomes(self, status: int, outcome: str) -> None:
+        metrics = Metrics()
+        metrics.count("token", "", "whatever", status=status, seconds=0.0)
+        labels = f'endpoint="token",method="none",outcome="{outcome}"'
+        assert f"mintls_issuer_request_seconds_count{{{labels}}} 1.0" in metrics.render().decode()
 
 
 def secret(**data: bytes) -> dict[str, Any]:

@@ -65,6 +65,7 @@ async def authenticate_client(services: Services, call: Call, form: Form) -> tup
     client = services.directory.client(client_id)
     if client is not None:
         call.trail.client = f"{client.registration.namespace}/{client.registration.name}"
+        call.trail.method = client.registration.token_endpoint_auth_method
     certificate = peer.certificate if peer else None
     assertion = presented_assertion(form)
     if assertion is None:
