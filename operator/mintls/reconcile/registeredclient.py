@@ -106,6 +106,8 @@ def _spec(permitted: Permitted, grant: RegistrationGrant) -> Object:
     if permitted.keys:
         # The API server would leave out what it has no field for, and warn of it.
         spec["jwks"] = {"keys": [{name: key[name] for name in _JWK_MEMBERS & key.keys()} for key in permitted.keys]}
+    if permitted.jwks_uri:
+        spec["jwksURI"] = permitted.jwks_uri
     return spec
 
 

@@ -13,6 +13,7 @@ import msgspec
 from mintls.core.oauth.client_assertion import PRIVATE_KEY_JWT, KeyNotUsable, keys_of_jwks
 from mintls.core.oauth.errors import InvalidClientMetadata, InvalidRedirectUri, Reason
 from mintls.core.oauth.form import media_type
+from mintls.core.oauth.jwks_uri import UriNotUsable, check_uri
 from mintls.core.oauth.registration_grant import RegistrationGrant
 from mintls.core.oauth.self_signed import SELF_SIGNED, CertificateNotUsable, Jwk, certificates_of_jwks
 from mintls.core.oauth.token_request import GRANT_TYPES, is_scope
@@ -72,6 +73,7 @@ class Permitted:
         method: ``token_endpoint_auth_method``.
         subject: The name of its certificate; ``None`` for the SPIFFE ID that it gets with its name.
         keys: ``jwks``, as sent.
+        jwks_uri: Where they are instead, "" if nowhere else.
         scopes: Scopes that it may ask for.
         certificate_bound: ``tls_client_certificate_bound_access_tokens``.
         dpop_bound: ``dpop_bound_access_tokens``.
@@ -81,6 +83,7 @@ class Permitted:
     method: str
     subject: SubjectName | None
     keys: tuple[Mapping[str, Any], ...]
+    jwks_uri: str
     scopes: tuple[str, ...]
     certificate_bound: bool
     dpop_bound: bool
@@ -143,6 +146,7 @@ def permit(metadata: ClientMetadata, grant: RegistrationGrant) -> Permitted:
         method=method,
         subject=_subject(metadata, method),
         keys=_keys(metadata, method),
+        jwks_uri=_jwks_uri(metadata, method),
         scopes=_scopes(metadata, grant),
         certificate_bound=bound is None or bound,
         dpop_bound=bool(metadata.dpop_bound_access_tokens),
@@ -179,12 +183,11 @@ def _subject(metadata: ClientMetadata, method: str) -> SubjectName | None:
 
 
 def _keys(metadata: ClientMetadata, method: str) -> tuple[Mapping[str, Any], ...]:
-    if metadata.jwks_uri is not None:
-        raise _refused("jwks_uri is not fetched: give the keys as jwks")
-    wants_keys = method in {SELF_SIGNED, PRIVATE_KEY_JWT}
+    wants_keys = method in {SELF_SIGNED, PRIVATE_KEY_JWT} and metadata.jwks_uri is None
     keys = metadata.jwks.keys if metadata.jwks else ()
     if wants_keys != bool(keys):
-        raise _refused(f"jwks must {'have the keys of' if wants_keys else 'be left out with'} {method}")
+        without = "jwks_uri" if metadata.jwks_uri is not None else method
+        raise _refused(f"jwks must {f'have the keys of {method}' if wants_keys else f'be left out with {without}'}")
     if len(keys) > _MOST_KEYS:
         raise _refused(f"jwks has {len(keys)} keys: at most {_MOST_KEYS} can be registered")
     for at, key in enumerate(keys):
@@ -199,6 +202,18 @@ def _keys(metadata: ClientMetadata, method: str) -> tuple[Mapping[str, Any], ...
     except (CertificateNotUsable, KeyNotUsable) as error:
         raise _refused(str(error)) from None
     return keys
+
+
+def _jwks_uri(metadata: ClientMetadata, method: str) -> str:
+    """RFC 7591 section 2: never beside jwks, which ``_keys`` sees to."""
+    if metadata.jwks_uri is None:
+        return ""
+    if method not in {SELF_SIGNED, PRIVATE_KEY_JWT}:
+        raise _refused(f"jwks_uri must be left out with {method}")
+    try:
+        return check_uri(metadata.jwks_uri)
+    except UriNotUsable as error:
+        raise _refused(f"jwks_uri {error}") from None
 
 
 def _x5c(key: Mapping[str, Any], path: str) -> tuple[str, ...]:
