@@ -15,11 +15,13 @@ from builders.pki import CLIENT_ID, DAY, HOUR, NOW, Authority, Leaf, authority, 
 from mintls.core.oauth.registration import Registration
 from mintls.core.oauth.signing_keys import SigningKey, key_id
 from mintls.core.oauth.spent import Spent
+from mintls.core.oauth.token_exchange import ReviewedAccount
 from mintls.core.pki.names import SubjectKind, SubjectName
 from mintls.core.pki.trust import TrustAnchors
 from mintls.issuer.directory import ServerCertificate
 from mintls.issuer.ledger import LedgerUnavailable
 from mintls.issuer.registry import RegistryRefuses, RegistryUnavailable
+from mintls.issuer.reviews import ReviewUnavailable
 from mintls.issuer.run import Issuer
 from mintls.issuer.settings import Address, Limits, Settings
 from mintls.reconcile.registeredclient import as_client, grant_name
@@ -98,6 +100,19 @@ class MemoryLedger:
         if not self.up:
             raise LedgerUnavailable("the API server is away")
         return self.spent.setdefault(spent.name, spent) is spent
+
+
+@dataclass
+class MemoryReviewer:
+    """What Kubernetes would say of tokens; ``up`` is whether it answers."""
+
+    accounts: dict[tuple[str, str], ReviewedAccount] = field(default_factory=dict)
+    up: bool = True
+
+    async def review(self, token: str, audience: str) -> ReviewedAccount | None:
+        if not self.up:
+            raise ReviewUnavailable("the API server is away")
+        return self.accounts.get((token, audience))
 
 
 @dataclass
@@ -246,6 +261,7 @@ class Bench:
     key: SigningKey = field(default_factory=signing_key_made)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     registry: MemoryRegistry = field(default_factory=MemoryRegistry)
+    reviewer: MemoryReviewer = field(default_factory=MemoryReviewer)
 
     def put(self, value: Registration) -> None:
         self.issuer.directory.put_client(value)
@@ -323,8 +339,11 @@ async def running_issuer(directory: Path, settings: Settings = SETTINGS) -> Asyn
     audit: list[dict[str, Any]] = []
     ledger = MemoryLedger()
     registry = MemoryRegistry(clock)
-    issuer = Issuer(settings, ledger, registry, clock=clock, write_audit=lambda line: audit.append(json.loads(line)))
-    bench = Bench(issuer, clock, authority(), directory, audit, ledger=ledger, registry=registry)
+    reviewer = MemoryReviewer()
+    issuer = Issuer(
+        settings, ledger, registry, reviewer, clock=clock, write_audit=lambda line: audit.append(json.loads(line))
+    )
+    bench = Bench(issuer, clock, authority(), directory, audit, ledger=ledger, registry=registry, reviewer=reviewer)
     registry.watched_by(issuer)
     bench.put(registration())
     bench.trust("default", bench.authority)

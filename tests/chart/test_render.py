@@ -217,6 +217,7 @@ def test_proxies_become_options_that_the_program_takes(helm: Helm) -> None:
 def test_registration_grants_become_options_and_rights(helm: Helm) -> None:
     rendered = helm.template("-f", EVERYTHING)
     assert "--registration=registration-shop=shop" in container(rendered, "issuer")["args"]
+    assert "--service-account-tokens" in container(rendered, "issuer")["args"]
     assert named(rendered, "Role", "mintls-issuer-registration")["metadata"]["namespace"] == "shop"
     secrets = named(rendered, "Role", "mintls-issuer")["rules"][0]["resourceNames"]
     assert secrets == [

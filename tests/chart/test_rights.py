@@ -32,9 +32,10 @@ def released(admin: Helm, bare: Cluster) -> Iterator[Cluster]:
     """The chart without pods: its programs run here, with its arguments and its service accounts."""
     none = "--set=operator.replicas=0,issuer.replicas=0,crds.keep=false"
     more = "--set=operator.restartPods=true,operator.certManager.enabled=true,operator.vaultLogin=true"
+    tokens = "--set=issuer.serviceAccountTokens=true"
     registration = "--set=issuer.registration[0].secretName=registration,issuer.registration[0].namespace=partners"
     bare.kubectl("create", "namespace", "partners")
-    admin.run("install", "mintls", CHART, "--create-namespace", none, more, registration)
+    admin.run("install", "mintls", CHART, "--create-namespace", none, more, tokens, registration)
     bare.kubectl("apply", "--server-side", "-f", str(cert_manager_kinds(Silent())))
     yield bare
     admin.run("uninstall", "mintls", "--wait")
@@ -97,6 +98,14 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
         assert call("/revoke", f"token={token}") == ""
         assert json.loads(call("/introspect", f"token={token}")) == {"active": False}
         until(lambda: not exists("-n", SYSTEM, "spentidentifier/long-ago"), "what has expired is swept")
+
+        # A service account's token is reviewed.
+        grants = {"grantTypes": ["urn:ietf:params:oauth:grant-type:token-exchange"]}
+        kubectl("-n", "shop", "patch", "oauthclient/billing", "--type=merge", "--patch", json.dumps({"spec": grants}))
+        jwt = kubectl("create", "token", "default", "--audience", f"https://mintls-issuer.{SYSTEM}.svc:8443").strip()
+        exchange = f"grant_type={grants['grantTypes'][0]}&subject_token={jwt}"
+        kind = "&subject_token_type=urn:ietf:params:oauth:token-type:jwt"
+        assert call("/token", exchange + kind) == "", "the client does not name the account, but it was reviewed"
 
         # A client is registered at the issuer, read, changed and deleted.
         kubectl("-n", SYSTEM, "create", "secret", "generic", "registration", f"--from-literal=token={INITIAL}")

@@ -76,7 +76,10 @@ CLIENTS = (
     ),
     client(
         "another grant",
-        unsupported("spec.grantTypes[0]", "password", "client_credentials"),
+        unsupported(
+            "spec.grantTypes[0]",
+            *("password", "client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ),
         UNCHECKED,
         grantTypes=["password"],
     ),

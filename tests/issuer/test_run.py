@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from builders.issuer import SETTINGS, Bench, ManualClock, MemoryLedger, MemoryRegistry, signing_key_made
+from builders.issuer import SETTINGS, Bench, ManualClock, MemoryLedger, MemoryRegistry, MemoryReviewer, signing_key_made
 from builders.kube import ApiDouble, api_double, event
 from builders.pki import NOW, Authority, Leaf, authority, uri
 from mintls.core.oauth.signing_keys import encode_signing_keys
@@ -192,7 +192,7 @@ async def running(api: ApiClient, ca: Authority, directory: Path) -> AsyncIterat
     await asyncio.sleep(0.05)  # until the probes listen
     try:
         yield Running(
-            Bench(Issuer(settings, MemoryLedger(), MemoryRegistry()), clock, ca, directory),
+            Bench(Issuer(settings, MemoryLedger(), MemoryRegistry(), MemoryReviewer()), clock, ca, directory),
             stop,
             task,
             ready,

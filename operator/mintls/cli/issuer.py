@@ -65,6 +65,12 @@ from mintls.kube.errors import ConfigurationError
     f"have, in one FORMAT of {', '.join(Format)}. Repeatable.",
 )
 @click.option(
+    "--service-account-tokens",
+    is_flag=True,
+    envvar="MINTLS_SERVICE_ACCOUNT_TOKENS",
+    help="Take tokens of service accounts in exchange for clients' tokens (RFC 8693); Kubernetes reviews each.",
+)
+@click.option(
     "--registration",
     "registrations",
     multiple=True,
@@ -124,5 +130,6 @@ def _settings(options: dict[str, Any]) -> Settings:
         client_rate=rate(options["client_rate"], "--client-rate"),
         address_rate=rate(options["address_rate"], "--address-rate"),
         proxies=tuple(map(proxy, options["proxies"])),
+        service_account_tokens=options["service_account_tokens"],
         registrations=tuple(map(registration, options["registrations"])),
     )

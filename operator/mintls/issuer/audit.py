@@ -34,6 +34,7 @@ class Trail(msgspec.Struct, tag_field="event", tag="audit", omit_defaults=True, 
         jti: Identifier of the token that was issued or introspected.
         expires: When the issued token ends, in seconds since the epoch.
         active: What introspection said.
+        subject: On whose behalf the issued token is.
         grant: Name of the Secret of the registration grant.
     """
 
@@ -55,6 +56,7 @@ class Trail(msgspec.Struct, tag_field="event", tag="audit", omit_defaults=True, 
     jti: str = ""
     expires: int = 0
     active: bool | None = None
+    subject: str = ""
     grant: str = ""
 
 

@@ -20,6 +20,7 @@ from mintls.issuer.metrics import Metrics
 from mintls.issuer.paths import Paths
 from mintls.issuer.registry import KubeRegistry, Registry
 from mintls.issuer.remotekeys import RemoteKeys
+from mintls.issuer.reviews import KubeReviewer, Reviewer
 from mintls.issuer.server import Front, probe_app
 from mintls.issuer.services import Services
 from mintls.issuer.settings import Settings
@@ -64,6 +65,7 @@ class Issuer:
         settings: Settings,
         ledger: Ledger,
         registry: Registry,
+        reviewer: Reviewer,
         *,
         clock: Clock = utc_now,
         write_audit: WriteLine = write_to_stdout,
@@ -74,7 +76,9 @@ class Issuer:
         self._clock = clock
         fetches = JwksClient(allow_internal=settings.internal_jwks_uri, ca_file=settings.jwks_uri_ca_file)
         self.remote_keys = RemoteKeys(self.directory, fetches, clock, self.metrics.count_jwks_fetch)
-        services = Services(settings, self.directory, Paths(self.directory), ledger, registry, self.remote_keys)
+        services = Services(
+            settings, self.directory, Paths(self.directory), ledger, registry, self.remote_keys, reviewer
+        )
         self._front = Front(services, self.metrics, clock=clock, write=write_audit)
         self._open_tls = ListenerTLS(asks_for_certificate=False)
         self._mtls_tls = ListenerTLS(
@@ -160,7 +164,8 @@ async def run_issuer(
         on_ready: Told the ports when the listeners are open.
     """
     ledger = KubeLedger(api, settings.operator_namespace)
-    issuer = Issuer(settings, ledger, KubeRegistry(api), clock=clock, write_audit=write_audit)
+    registry, reviewer = KubeRegistry(api), KubeReviewer(api)
+    issuer = Issuer(settings, ledger, registry, reviewer, clock=clock, write_audit=write_audit)
     sources = Sources(api, settings, issuer.directory, issuer.metrics)
     issuer.metrics.watch_sources(sources.views())
 

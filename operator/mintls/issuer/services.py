@@ -18,6 +18,7 @@ from mintls.issuer.rates import Limiter
 from mintls.issuer.registry import Registry
 from mintls.issuer.remotekeys import RemoteKeys
 from mintls.issuer.replays import Replays
+from mintls.issuer.reviews import Reviewer
 from mintls.issuer.settings import Settings
 from mintls.issuer.tokens import Tokens
 
@@ -41,6 +42,7 @@ class Services:
         ledger: Where it is written down for all replicas that an identifier is spent.
         registry: Where clients are registered.
         remote_keys: Keys of clients that keep them at a URL.
+        reviewer: Who says whose a service account's token is.
         identifier: Makes ``jti``.
     """
 
@@ -50,6 +52,7 @@ class Services:
     ledger: Ledger
     registry: Registry
     remote_keys: RemoteKeys
+    reviewer: Reviewer
     identifier: Callable[[], str] = random_identifier
 
     @cached_property

@@ -94,6 +94,7 @@ class Settings:
         json_bodies: Whether a token request may be JSON, too.
         proxies: Who may hand certificates of others on.
         dpop_nonce: Whether DPoP proofs at the token endpoint have to have a nonce of the issuer.
+        service_account_tokens: Whether service accounts' tokens are taken in exchange.
         registrations: By what Secrets clients may be registered; empty for none.
         internal_jwks_uri: Whether a client's ``jwksURI`` may lead to an internal address.
         jwks_uri_ca_file: CAs for the servers of those beside the system's, a PEM file; "" for none.
@@ -119,6 +120,7 @@ class Settings:
     registrations: tuple[RegistrationSecret, ...] = ()
     internal_jwks_uri: bool = False
     jwks_uri_ca_file: str = ""
+    service_account_tokens: bool = False
 
     def __post_init__(self) -> None:
         for name, url in (("issuer_url", self.issuer_url), ("mtls_url", self.mtls_url)):

@@ -97,6 +97,7 @@ def registration_of(client: OAuthClient, trust_domain: str) -> Registration:
         jwks_uri=jwks_uri_of(client),
         signing_algorithm=spec.access_token.signing_algorithm or "",
         dedicated_key=spec.access_token.dedicated_key,
+        service_accounts=tuple(account.name for account in spec.service_accounts),
     )
 
 

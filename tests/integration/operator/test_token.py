@@ -27,7 +27,9 @@ KINDS = {
 }
 
 
-async def token(folder: Path, files: dict[str, bytes], *arguments: str) -> tuple[int, dict[str, Any]]:
+async def token(
+    folder: Path, files: dict[str, bytes], *arguments: str, grant: str = "client_credentials"
+) -> tuple[int, dict[str, Any]]:
     """Ask for a token with what is in a Secret, as a workload does that mounts it."""
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -43,7 +45,7 @@ async def token(folder: Path, files: dict[str, bytes], *arguments: str) -> tuple
         "--cacert",
         "ca.crt",
         "-d",
-        "grant_type=client_credentials",
+        f"grant_type={grant}",
     ]
     answer = await asyncio.to_thread(
         subprocess.run,

@@ -277,7 +277,8 @@ class OAuthClientSpec(KubeStruct, frozen=True, kw_only=True):
         Meta(
             description="Service accounts of the namespace that may have certificates of the client from Kubernetes "
             "itself, for signer `mintls.dev/client`: their pods by a projected volume (`podCertificate`), they "
-            "themselves by a CertificateSigningRequest. Then no ClientCertificate and no Secret is needed.",
+            "themselves by a CertificateSigningRequest. Then no ClientCertificate and no Secret is needed. "
+            "With the grant of token exchange the client may also act for them.",
             max_length=16,
             extra_json_schema=LIST_MAP_BY_NAME,
         ),
@@ -313,9 +314,10 @@ class OAuthClientSpec(KubeStruct, frozen=True, kw_only=True):
         | None
     ) = msgspec.field(name="jwksURI", default=None)
     grant_types: Annotated[
-        tuple[Literal["client_credentials"], ...],
+        tuple[Literal["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"], ...],
         Meta(
-            description="The grants that the client may use (`grant_types`).",
+            description="The grants that the client may use (`grant_types`). By a token exchange (RFC 8693) it acts "
+            "for somebody whose token it was given: its tokens then have that one as `sub`, and the client as `act`.",
             min_length=1,
             max_length=8,
             extra_json_schema=LIST_SET,

@@ -2,6 +2,7 @@
 
 from base64 import urlsafe_b64decode
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,13 @@ TYPE = "at+jwt"
 _jws = PyJWS(algorithms=ALGORITHMS)
 
 
+class Actor(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who acts for the subject of a token (RFC 8693 section 4.1): the last one outside, whoever acted before inside."""
+
+    sub: str
+    act: "Actor | None" = None
+
+
 class AccessTokenClaims(msgspec.Struct, frozen=True, omit_defaults=True):
     """The claims of RFC 9068 section 2.2, times in seconds since the epoch."""
 
@@ -33,6 +41,7 @@ class AccessTokenClaims(msgspec.Struct, frozen=True, omit_defaults=True):
     client_id: str
     scope: str = ""
     cnf: Confirmation | None = None
+    act: Actor | None = None
     # Not a claim: what stands beside the others in the token.
     extra: dict[str, Any] = msgspec.field(name=f"{OWN_PREFIX}extra", default_factory=dict)
 
@@ -49,6 +58,21 @@ class _Header(msgspec.Struct, frozen=True):
 _claims, _header = msgspec.json.Decoder(AccessTokenClaims), msgspec.json.Decoder(_Header)
 
 
+@dataclass(frozen=True, slots=True)
+class Behalf:
+    """That a token is on somebody's behalf (RFC 8693).
+
+    Attributes:
+        sub: Who that is.
+        actor: Who acts, ``act`` of the token.
+        expires: The token ends no later, in seconds since the epoch.
+    """
+
+    sub: str
+    actor: Actor
+    expires: int
+
+
 def access_token_claims(
     client: Client,
     *,
@@ -59,8 +83,9 @@ def access_token_claims(
     certificate_end: datetime | None = None,
     jti: str,
     now: datetime,
+    behalf: Behalf | None = None,
 ) -> AccessTokenClaims:
-    """The claims of a token for the client itself: ``sub`` is the client (RFC 9068 section 2.2, no resource owner).
+    """The claims of a token: for the client itself (RFC 9068 section 2.2: no resource owner), or on somebody's behalf.
 
     Args:
         client: Who gets it.
@@ -71,6 +96,7 @@ def access_token_claims(
         certificate_end: End of the certificate that the client presented, inclusive; ``None`` if there is none.
         jti: An identifier that nobody can guess.
         now: Time of issue (aware UTC).
+        behalf: On whose behalf; ``None`` for nobody's, and ``sub`` is the client.
     """
     issued = int(now.timestamp())
     expires = issued + client.lifetime
@@ -78,9 +104,11 @@ def access_token_claims(
         # A certificate is valid until the end of its last second, a token until the beginning of exp's (RFC 7519
         # section 4.1.4).
         expires = min(expires, int(certificate_end.timestamp()) + 1)
+    if behalf is not None:
+        expires = min(expires, behalf.expires)
     return AccessTokenClaims(
         iss=issuer,
-        sub=client.registration.client_id,
+        sub=behalf.sub if behalf else client.registration.client_id,
         aud=audience,
         exp=expires,
         iat=issued,
@@ -88,6 +116,7 @@ def access_token_claims(
         client_id=client.registration.client_id,
         scope=scope,
         cnf=confirmation,
+        act=behalf.actor if behalf else None,
         extra=dict(client.registration.extra_claims),
     )
 

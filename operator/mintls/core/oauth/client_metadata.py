@@ -16,7 +16,7 @@ from mintls.core.oauth.form import media_type
 from mintls.core.oauth.jwks_uri import UriNotUsable, check_uri
 from mintls.core.oauth.registration_grant import RegistrationGrant
 from mintls.core.oauth.self_signed import SELF_SIGNED, CertificateNotUsable, Jwk, certificates_of_jwks
-from mintls.core.oauth.token_request import GRANT_TYPES, is_scope
+from mintls.core.oauth.token_request import CLIENT_CREDENTIALS, is_scope
 from mintls.core.pki.names import InvalidName, SubjectKind, SubjectName, normalize
 
 SUBJECT_PARAMETERS: Mapping[SubjectKind, str] = {
@@ -135,8 +135,8 @@ def permit(metadata: ClientMetadata, grant: RegistrationGrant) -> Permitted:
         raise InvalidRedirectUri(Reason.WRONG_METADATA, "redirect_uris must be left out: no grant here redirects")
     if metadata.response_types:
         raise _refused("response_types must be empty: there is no authorization endpoint")
-    if metadata.grant_types is not None and set(metadata.grant_types) != set(GRANT_TYPES):
-        raise _refused(f"grant_types must be {' '.join(GRANT_TYPES)} alone, or left out")
+    if metadata.grant_types is not None and set(metadata.grant_types) != {CLIENT_CREDENTIALS}:
+        raise _refused(f"grant_types must be {CLIENT_CREDENTIALS} alone, or left out")
     method = metadata.token_endpoint_auth_method or grant.methods[0]
     if method not in grant.methods:
         raise _refused(f"token_endpoint_auth_method must be one of {', '.join(grant.methods)}")

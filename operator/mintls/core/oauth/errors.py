@@ -113,6 +113,12 @@ class Reason(StrEnum):
     """The client is not registered for a requested resource."""
     NOT_THE_OPERATOR = "not_the_operator"
     """Somebody else than the operator reads a registration."""
+    MALFORMED_EXCHANGE = "malformed_exchange"
+    """A token exchange lacks ``subject_token``, or asks for what there is not (RFC 8693 section 2.1)."""
+    WRONG_SUBJECT_TOKEN = "wrong_subject_token"
+    """The ``subject_token`` does not count, or gives the caller nothing (RFC 8693 section 2.2.2)."""
+    NO_REVIEW = "no_review"
+    """The Kubernetes API cannot be asked whose token it is."""
     WRONG_INITIAL_TOKEN = "wrong_initial_token"
     """The request to register a client has no initial access token, or one of no grant (RFC 7591 section 3)."""
     WRONG_REGISTRATION_TOKEN = "wrong_registration_token"
@@ -197,6 +203,9 @@ _WHAT_IS_WRONG: Mapping[Reason, str] = {
     "a client_assertion, without client_secret",
     Reason.ASSERTION_TYPE: "client_assertion goes with client_assertion_type="
     "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+    Reason.MALFORMED_EXCHANGE: "an exchange has subject_token, subject_token_type=urn:ietf:params:oauth:token-type:"
+    "access_token (or jwt for a service account, where the issuer takes these), and no actor_token",
+    Reason.WRONG_SUBJECT_TOKEN: "the subject_token is expired, revoked or unknown, or was not given for this client",
     Reason.NOT_A_PROXY: "only a proxy that the issuer was told of may ask this, by the certificate of its OAuthClient",
     Reason.MALFORMED_DEMAND: "the query must have audience, and may have scope and possession=strict or optional, each "
     "once and nothing else",
@@ -238,7 +247,7 @@ class UnsupportedGrantType(OAuthError):
     """``unsupported_grant_type``: nobody may use this grant here."""
 
     code = "unsupported_grant_type"
-    _description = "the grant_type is not supported: use client_credentials"
+    _description = "the grant_type is not supported: use client_credentials, or token-exchange by its URN"
 
 
 class InvalidScope(OAuthError):

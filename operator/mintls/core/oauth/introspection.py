@@ -44,7 +44,7 @@ def introspect(
         issuer: ``iss`` of this issuer.
         now: Aware UTC.
     """
-    if claims is None or revoked or not is_active(claims, subject, issuer, now) or not _concerns(claims, caller):
+    if claims is None or revoked or not is_active(claims, subject, issuer, now) or not concerns(claims, caller):
         return INACTIVE
     answer: dict[str, Any] = {
         **claims.extra,
@@ -58,6 +58,8 @@ def introspect(
         "iat": claims.iat,
         "jti": claims.jti,
     }
+    if claims.act is not None:
+        answer["act"] = claims.act  # RFC 8693 section 4.1
     if claims.scope:
         answer["scope"] = claims.scope
     if claims.cnf is not None:
@@ -75,7 +77,7 @@ def is_active(claims: AccessTokenClaims, subject: Client | None, issuer: str, no
     return not registration.suspended and all(limit is None or claims.iat >= limit.timestamp() for limit in limits)
 
 
-def _concerns(claims: AccessTokenClaims, caller: Client) -> bool:
+def concerns(claims: AccessTokenClaims, caller: Client) -> bool:
     """A client may ask about its own tokens, a resource about those that are for it."""
     registration = caller.registration
     return claims.client_id == registration.client_id or not claims.audiences.isdisjoint(registration.audiences)

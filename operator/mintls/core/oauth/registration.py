@@ -41,6 +41,7 @@ class Registration:
         signing_algorithm: What its access tokens are signed with (RFC 7518 section 3.1); "" for what the issuer takes.
         dedicated_key: Whether a key of its own signs them.
         jwks_uri: Where its keys or certificates are instead (RFC 7591 section 2), "" if nowhere else.
+        service_accounts: Names of the service accounts of its namespace that it may act for.
         ends_with_certificate: Whether no access token outlives the certificate that it was issued over.
     """
 
@@ -70,6 +71,7 @@ class Registration:
     jwks_uri: str = ""
     signing_algorithm: str = ""
     dedicated_key: bool = False
+    service_accounts: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""A request for a token with the client credentials grant, and what of it the client may have."""
+"""A request for a token, and what of it the client may have, whatever the grant."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,11 @@ from mintls.core.oauth.errors import (
 )
 from mintls.core.oauth.form import Form
 
-GRANT_TYPES = ("client_credentials",)
+CLIENT_CREDENTIALS = "client_credentials"
+"""RFC 6749 section 4.4."""
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+"""RFC 8693 section 2.1."""
+GRANT_TYPES = (CLIENT_CREDENTIALS, TOKEN_EXCHANGE)
 
 # RFC 6749 section 3.3: scope = scope-token *( SP scope-token ); scope-token = 1*( %x21 / %x23-5B / %x5D-7E ).
 _SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+(?: [\x21\x23-\x5B\x5D-\x7E]+)*")

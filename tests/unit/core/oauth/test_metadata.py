@@ -18,7 +18,7 @@ def test_the_whole_document() -> None:
         **authenticated,
         "mtls_endpoint_aliases": authenticated,
         "tls_client_certificate_bound_access_tokens": True,
-        "grant_types_supported": ("client_credentials",),
+        "grant_types_supported": ("client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"),
         "token_endpoint_auth_methods_supported": ("tls_client_auth", "self_signed_tls_client_auth", "private_key_jwt"),
         "introspection_endpoint_auth_methods_supported": (
             "tls_client_auth",
@@ -92,6 +92,7 @@ def test_every_invalid_request_says_what_to_do_or_is_another_error(reason: Reaso
         *("wrong_initial_token", "wrong_registration_token", "wrong_metadata", "taken"),
         *("grant_exhausted", "grant_gone", "kept_elsewhere", "no_registry"),
         *("no_ledger", "too_many_requests", "wrong_assertion", "replayed_assertion", "no_client_keys"),
+        "no_review",
     }
     if reason in other:
         return
