@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from mintls.kube.paths import CERTIFICATE_REQUESTS, ISSUERS, SECRETS
 
 ISSUER = "corporate"
 APPROVER = "certificaterequests-approver"
+
+KINDS = ("certificaterequests", "certificates", "issuers", "clusterissuers")
 
 type Object = dict[str, Any]
 
@@ -63,10 +66,22 @@ spec: {ca: {secretName: intermediate}}
 def install(cluster: Cluster, program: CertManager, helm: Helm, folder: Path) -> None:
     """Its kinds, and the rights that the chart gives the operator for it."""
     cluster.kubectl("apply", "--server-side", "-f", str(program.kinds))
-    kinds = ("certificaterequests", "certificates", "issuers", "clusterissuers")
-    names = [f"crd/{kind}.cert-manager.io" for kind in kinds]
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=20s", *names)
+    # Not "kubectl wait": it ends with an error where a kind has no conditions yet, as a new one has none for a moment.
+    end = time.monotonic() + 20
+    while not all(_is_served(cluster, kind) for kind in KINDS):
+        assert time.monotonic() < end, "the kinds of cert-manager are not served within 20 s"
+        time.sleep(0.1)
     grant(cluster, helm, folder)
+
+
+def _is_served(cluster: Cluster, kind: str) -> bool:
+    shown = (
+        "get",
+        f"crd/{kind}.cert-manager.io",
+        "-o",
+        'jsonpath={.status.conditions[?(@.type=="Established")].status}',
+    )
+    return cluster.kubectl(*shown) == "True"
 
 
 def grant(cluster: Cluster, helm: Helm, folder: Path) -> None:
