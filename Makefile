@@ -13,13 +13,14 @@ IMAGE ?=
 BASE_IMAGE ?=
 OUTPUT ?=
 BASE ?=
+WORKERS ?= 2
 # Nothing is formatted or generated without being checked in: CI sees what you saw.
 RUN = $(UV) run --frozen --quiet
 UV = $(shell command -v uv >/dev/null && uv --version >/dev/null 2>&1 && echo uv || echo "$${XDG_CACHE_HOME:-$$HOME/.cache}/mintls/uv/bin/uv")
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  Variables: PROVIDER=auto|embedded|kind|existing  KEEP=1 (demo)  NODE=1 (cluster-up)  PYTEST_ARGS=... (test, unit, integration)"
+	@echo "  Variables: PROVIDER=auto|embedded|kind|existing  KEEP=1 (demo)  NODE=1 (cluster-up)  PYTEST_ARGS=... (test, unit, integration)  WORKERS=$(WORKERS) (test, integration)"
 
 setup: ## Install what the other targets need (uv, the virtual environment)
 	@hack/setup >/dev/null
@@ -56,8 +57,8 @@ generate: setup ## Write crds/, the API reference and the chart's README anew
 
 unit: setup check-unit ## Unit tests alone
 
-integration: setup ## Tests against a real Kubernetes API
-	@MINTLS_CLUSTER_PROVIDER=$(PROVIDER) $(RUN) pytest tests -m cluster $(PYTEST_ARGS)
+integration: setup ## Tests against a real Kubernetes API, WORKERS of them side by side, each with a cluster of its own
+	@MINTLS_CLUSTER_PROVIDER=$(PROVIDER) $(RUN) pytest tests -m cluster $(if $(filter-out existing,$(PROVIDER)),-n $(WORKERS) --dist loadfile) $(PYTEST_ARGS)
 
 image: ## Build the image with docker, podman or buildah; IMAGE=..., BASE_IMAGE=..., OUTPUT=archive
 	@IMAGE=$(IMAGE) BASE_IMAGE=$(BASE_IMAGE) OUTPUT=$(OUTPUT) hack/image
