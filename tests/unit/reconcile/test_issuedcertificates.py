@@ -34,7 +34,11 @@ def test_it_is_read_as_it_was_written(some: frozenset[Issued]) -> None:
     assert decode_all(encode_all({"default": some})) == {"default": some}
 
 
-@pytest.mark.parametrize("octets", [b"", b"x", b"\xc0", encode_all({"default": [Issued(1, "a", "", NOW)]})])
+@pytest.mark.parametrize(
+    "octets",
+    [b"", b"x", b"\xc0", encode_all({"default": [Issued(1, "a", "", NOW)]})],
+    ids=["nothing", "a number", "nil", "those of several"],
+)
 def test_what_was_not_written_so_is_refused(octets: bytes) -> None:
     with pytest.raises(RecordBroken):
         decode(octets)
