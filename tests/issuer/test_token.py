@@ -304,6 +304,7 @@ async def test_the_audit_log_says_who_got_what(bench: Bench) -> None:
         "remote": "127.0.0.1",
         "clientId": "shop:billing",
         "client": "shop/billing",
+        "method": "tls_client_auth",
         "thumbprint": leaf.thumbprint,
         "serial": f"{leaf.facts.serial:x}",
         "scope": "orders.read",
