@@ -9,13 +9,18 @@ from typing import Any
 
 import pytest
 
-from builders.issuer import OPERATOR_ID, SETTINGS, Bench, form, registration, running_issuer
+from builders.forwarded import client_cert
+from builders.issuer import ISSUER_URL, OPERATOR_ID, SETTINGS, Bench, form, registration, running_issuer
 from builders.jwks import JwksServer, document, jwk, jwks_server
 from builders.pki import HOUR, MINUTE, NOW, SECOND, Leaf, authority, ec_key, raw, self_signed_client, uri
+from mintls.core.oauth.access_token import access_token_claims, sign_access_token
+from mintls.core.oauth.confirmation import Confirmation
+from mintls.core.oauth.forwarded_certificate import Format
 from mintls.core.oauth.jwks_uri import CEILING, FLOOR, UNSAID
 from mintls.core.oauth.key_cache import ON_DEMAND, STALE_FOR
 from mintls.core.pki.dn import parse_dn
 from mintls.issuer import tls as tls_module
+from mintls.issuer.settings import TrustedProxy
 
 INVALID_CLIENT = {"error": "invalid_client", "error_description": "client authentication failed"}
 OLD, NEW = self_signed_client(), self_signed_client()
@@ -103,6 +108,45 @@ class TestRotation:
         bench.issuer.remote_keys._changed.set()
         assert (await bench.token(bench.authority.client())).status == 200
         assert len(source.requests) == 1
+
+
+class TestAtAResource:
+    @pytest.fixture
+    async def bench(self, tmp_path: Path, source: JwksServer) -> AsyncIterator[Bench]:
+        proxies = (TrustedProxy("edge", "gateway", Format.CLIENT_CERT),)
+        settings = replace(SETTINGS, internal_jwks_uri=True, jwks_uri_ca_file=str(source.ca_file), proxies=proxies)
+        async with running_issuer(tmp_path, settings) as value:
+            value.put(registration("gateway", "edge"))
+            yield value
+
+    async def verified(self, bench: Bench, leaf: Leaf) -> int:
+        """Status of /verify for a token that another replica issued over this certificate."""
+        client = bench.issuer.directory.client("shop:billing")
+        assert client is not None
+        audience, bound = "https://orders.shop.svc", Confirmation(x5t_s256=leaf.thumbprint)
+        details: dict[str, Any] = {"issuer": ISSUER_URL, "audience": audience, "scope": "", "confirmation": bound}
+        claims = access_token_claims(client, jti="1", now=bench.clock.now, **details)
+        lines = [("Authorization", f"Bearer {sign_access_token(claims, bench.key)}"), *client_cert(leaf)]
+        headers = [argument for name, value in lines for argument in ("-H", f"{name}: {value}")]
+        proxy = bench.authority.client(uri("spiffe://cluster.local/ns/edge/client/gateway"))
+        return (await bench.curl(f"/verify?audience={audience}", *headers, leaf=proxy)).status
+
+    async def test_a_certificate_that_another_replica_knows_already_has_the_document_fetched(
+        self, bench: Bench, source: JwksServer
+    ) -> None:
+        put(bench, source.url)
+        assert await self.verified(bench, OLD) == 200
+        source.body = document(jwk(NEW))
+        assert await self.verified(bench, NEW) == 401, "not again so soon"
+        bench.clock.now += ON_DEMAND
+        assert await self.verified(bench, NEW) == 200
+        assert await self.verified(bench, OLD) == 401
+        assert len(source.requests) == 2
+
+    async def test_what_nobody_can_tell_is_503(self, bench: Bench, source: JwksServer) -> None:
+        source.status = 500
+        put(bench, source.url)
+        assert await self.verified(bench, OLD) == 503
 
 
 class TestAway:

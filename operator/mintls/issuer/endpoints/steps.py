@@ -6,7 +6,7 @@ from mintls.core.oauth.client import Client
 from mintls.core.oauth.client_assertion import presented_assertion
 from mintls.core.oauth.client_authentication import authenticate, authenticate_by_assertion
 from mintls.core.oauth.client_signing_keys import key_for
-from mintls.core.oauth.errors import InvalidClient, OAuthError, Reason, TemporarilyUnavailable, UnknownKey
+from mintls.core.oauth.errors import InvalidClient, InvalidToken, OAuthError, Reason, TemporarilyUnavailable, UnknownKey
 from mintls.core.oauth.form import Form, check_charset, media_type, parse_form
 from mintls.core.oauth.json_body import MEDIA_TYPE, parse_json
 from mintls.core.oauth.signing_keys import SigningKey, signing_key
@@ -70,7 +70,7 @@ async def authenticate_client(services: Services, call: Call, form: Form) -> tup
     assertion = presented_assertion(form)
     if assertion is None:
         path_to = services.paths.finder(peer, call.now)
-        proven = await _with_keys_of_now(
+        proven = await with_keys_of_now(
             services,
             client,
             lambda known: authenticate(known, certificate, path_to, services.directory.account, call.now),
@@ -78,7 +78,7 @@ async def authenticate_client(services: Services, call: Call, form: Form) -> tup
         services.clients.take(client_id, call.now)  # only now: else anybody could use the client's share up
         return proven
     issuer = services.settings.issuer_url
-    caller, spent = await _with_keys_of_now(
+    caller, spent = await with_keys_of_now(
         services,
         client,
         lambda known: authenticate_by_assertion(known, assertion, client_id=client_id, issuer=issuer, now=call.now),
@@ -91,18 +91,19 @@ async def authenticate_client(services: Services, call: Call, form: Form) -> tup
     return caller, certificate if bound else None
 
 
-async def _with_keys_of_now[T](
+async def with_keys_of_now[T](
     services: Services, client: Client | None, authenticated: Callable[[Client | None], T]
 ) -> T:
-    """Who the caller is, by the keys that are known, or else by those that are at the client's ``jwksURI`` now.
+    """What comes of the client's keys as they are known, or else as they are at its ``jwksURI`` now.
 
     Raises:
         InvalidClient: It is not the client.
+        InvalidToken: It does not hold the client's token.
         TemporarilyUnavailable: Its keys are not to be had.
     """
     try:
         return authenticated(client)
-    except (InvalidClient, TemporarilyUnavailable) as refusal:
+    except (InvalidClient, InvalidToken, TemporarilyUnavailable) as refusal:
         if client is None or client.registration.suspended or not _of_unknown_keys(refusal):
             raise
         renewed = await services.remote_keys.renewed(client)
@@ -111,10 +112,11 @@ async def _with_keys_of_now[T](
     return authenticated(renewed)
 
 
-def _of_unknown_keys(refusal: OAuthError) -> bool:
-    """Whether newer keys of the client could change it."""
+def _of_unknown_keys(refusal: BaseException | None) -> bool:
+    """Whether newer keys of the client could change it; at a resource it is the cause of what is said of the token."""
+    found = refusal.__cause__ if isinstance(refusal, InvalidToken) else refusal
     unknown = {Reason.NO_CLIENT_KEYS, Reason.UNREGISTERED_CERTIFICATE}
-    return refusal.reason in unknown or isinstance(refusal, UnknownKey)
+    return isinstance(found, UnknownKey) or (isinstance(found, OAuthError) and found.reason in unknown)
 
 
 def client_peer(services: Services, call: Call) -> Peer | None:

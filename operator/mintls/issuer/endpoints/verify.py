@@ -11,7 +11,7 @@ from mintls.core.oauth.form import parse_query
 from mintls.core.oauth.resource import Presented, access_token, permit, wanted
 from mintls.core.oauth.revocation import revocation_of
 from mintls.issuer.endpoints.proof import proven_at_resource
-from mintls.issuer.endpoints.steps import SHOWN, forwarded_peer, note_peer
+from mintls.issuer.endpoints.steps import SHOWN, forwarded_peer, note_peer, with_keys_of_now
 from mintls.issuer.exchange import NO_STORE, Answer, Call
 from mintls.issuer.services import Services
 from mintls.issuer.settings import TrustedProxy
@@ -19,14 +19,15 @@ from mintls.issuer.settings import TrustedProxy
 CLIENT_ID_HEADER, SCOPE_HEADER = "X-Token-Client-Id", "X-Token-Scope"
 
 
-def verify(services: Services, call: Call) -> Answer:
+async def verify(services: Services, call: Call) -> Answer:
     """Say whether the token in the request's own ``Authorization`` gives access.
 
     Raises:
         InvalidRequest: The caller is no registered proxy, or its demand is malformed.
         InvalidToken: The token does not give access.
         UnprovenRequest: Its DPoP proof does not hold.
-        TemporarilyUnavailable: There are too many proofs to tell whether one was used before.
+        TemporarilyUnavailable: There are too many proofs to tell whether one was used before, or the client's keys are
+            elsewhere and not to be had.
         InsufficientScope: It would with another scope.
     """
     proxy = require_proxy(services, call)
@@ -45,16 +46,21 @@ def verify(services: Services, call: Call) -> Answer:
             return None
         return Presented(peer.certificate, services.paths.finder(peer, call.now), services.directory.account)
 
-    granted = permit(
-        claims,
-        demand,
-        subject=subject,
-        revoked=claims is not None and services.directory.is_spent(revocation_of(claims).name),
-        scheme=token.scheme,
-        presented=presented,
-        proven_key=lambda: proven_at_resource(services, call, token.value, call.trail.client_id),
-        issuer=services.settings.issuer_url,
-        now=call.now,
+    # Another replica may have issued the token over a certificate that is not known here yet.
+    granted = await with_keys_of_now(
+        services,
+        subject,
+        lambda known: permit(
+            claims,
+            demand,
+            subject=known,
+            revoked=claims is not None and services.directory.is_spent(revocation_of(claims).name),
+            scheme=token.scheme,
+            presented=presented,
+            proven_key=lambda: proven_at_resource(services, call, token.value, call.trail.client_id),
+            issuer=services.settings.issuer_url,
+            now=call.now,
+        ),
     )
     call.trail.scope, call.trail.audience = granted.scope, demand.audience
     who = {CLIENT_ID_HEADER: granted.client_id, SCOPE_HEADER: granted.scope}
