@@ -30,7 +30,7 @@ type State = dict[str, Any]
 
 _OF_A_NAMESPACE = (OAUTH_CLIENTS, CLIENT_CERTIFICATES, SECRETS, CONFIGMAPS, POD_CERTIFICATE_REQUESTS)
 _OF_THE_CLUSTER = (CERTIFICATE_AUTHORITIES, CERTIFICATE_SIGNING_REQUESTS, CLUSTER_TRUST_BUNDLES)
-_PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----\n?", re.DOTALL)
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----\n?", re.DOTALL)
 _DIFFERENT = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)"), "<time>"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<uid>"),

@@ -66,9 +66,18 @@ def get(cluster: Cluster, *arguments: str) -> Object:
 @pytest.mark.parametrize("values", FILES, ids=lambda path: str(path.stem))
 def test_the_api_server_takes_every_object(helm: Helm, bare: Cluster, values: Path) -> None:
     rendered = [one for one in helm.template("-f", values) if one["kind"] not in FOREIGN]
-    answer = bare.kubectl(
-        "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", stdin=yaml.safe_dump_all(rendered)
-    )
+    # Rights are also given where clients may be registered, and even a dry run wants the namespace.
+    elsewhere = {one["metadata"].get("namespace", SYSTEM) for one in rendered} - {SYSTEM}
+    for namespace in elsewhere:
+        bare.kubectl("create", "namespace", namespace)
+    try:
+        answer = bare.kubectl(
+            *("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-"),
+            stdin=yaml.safe_dump_all(rendered),
+        )
+    finally:
+        for namespace in elsewhere:
+            bare.kubectl("delete", "namespace", namespace)
     assert answer.count("serverside-applied (server dry run)") == len(rendered)
 
 

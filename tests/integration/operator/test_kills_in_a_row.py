@@ -74,7 +74,7 @@ class Lives:
         """The writes of a single life."""
         async with self.one() as lane:
             await self._settle(done, lane)
-            return list(lane.writes)
+            return list(lane.carried_out)
 
     async def in_a_row(self, done: Done) -> list[str]:
         """The writes of as many lives as it takes, each of which was killed at its first one."""
@@ -86,7 +86,7 @@ class Lives:
             async with self.one(Point(1, "after")) as lane:
                 if await self._comes_to_rest(done, lane):
                     return written
-                written += lane.writes[:1]
+                written += lane.carried_out[:1]
         raise AssertionError(f"it comes to no end: {written}")
 
     async def _comes_to_rest(self, done: Done, lane: Lane) -> bool:
