@@ -13,6 +13,7 @@ import msgspec
 from mintls.core.oauth.client_assertion import PRIVATE_KEY_JWT, KeyNotUsable, keys_of_jwks
 from mintls.core.oauth.errors import InvalidClientMetadata, InvalidRedirectUri, Reason
 from mintls.core.oauth.form import media_type
+from mintls.core.oauth.jwk import PRIVATE_MEMBERS
 from mintls.core.oauth.jwks_uri import UriNotUsable, check_uri
 from mintls.core.oauth.registration_grant import RegistrationGrant
 from mintls.core.oauth.self_signed import SELF_SIGNED, CertificateNotUsable, Jwk, certificates_of_jwks
@@ -30,8 +31,6 @@ SUBJECT_PARAMETERS: Mapping[SubjectKind, str] = {
 
 _LONGEST_NAME = 256
 _MOST_KEYS = 8
-# RFC 7518 sections 6.2.2, 6.3.2 and 6.4, RFC 8037 section 2.
-_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
 class _JwkSet(msgspec.Struct, frozen=True):
@@ -191,7 +190,7 @@ def _keys(metadata: ClientMetadata, method: str) -> tuple[Mapping[str, Any], ...
     if len(keys) > _MOST_KEYS:
         raise _refused(f"jwks has {len(keys)} keys: at most {_MOST_KEYS} can be registered")
     for at, key in enumerate(keys):
-        if secret := sorted(_PRIVATE & key.keys()):
+        if secret := sorted(PRIVATE_MEMBERS & key.keys()):
             raise _refused(
                 f"jwks.keys[{at}] has {secret[0]}: a private key has to be replaced now, register public ones"
             )

@@ -19,7 +19,7 @@ from jwt.api_jws import PyJWS
 
 from mintls.core.oauth.client_assertion import ALGORITHMS, KeyNotUsable, keys_of_jwks
 from mintls.core.oauth.errors import InvalidDpopProof, Reason
-from mintls.core.oauth.jwk import thumbprint
+from mintls.core.oauth.jwk import PRIVATE_MEMBERS, thumbprint
 from mintls.core.oauth.self_signed import Jwk
 from mintls.core.oauth.spent import Spent, Use
 
@@ -32,8 +32,6 @@ LONGEST_LIFE = timedelta(minutes=1)
 _SKEW = timedelta(seconds=30)
 _LONGEST_IDENTIFIER = 256
 _LONGEST_PROOF = 8 * 1024
-# RFC 7518 section 6: in a private or a symmetric key only.
-_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _PORTS = {"https": 443, "http": 80}
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
@@ -149,7 +147,7 @@ def _verified(proof: str) -> tuple[str, bytes]:
 
 
 def _public_key(members: Any, alg: str) -> Any:
-    if not isinstance(members, dict) or _PRIVATE & members.keys():
+    if not isinstance(members, dict) or PRIVATE_MEMBERS & members.keys():
         raise _wrong("jwk is no public key")
     try:
         [key] = keys_of_jwks((Jwk({name: members[name] for name in members if name != "kid"}, ()),), "jwk")

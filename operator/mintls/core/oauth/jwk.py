@@ -12,6 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 _REQUIRED = frozenset({"crv", "e", "kty", "n", "x", "y"})
 
 
+PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+"""Whoever shows one of these has shown the private key (RFC 7518 section 6, RFC 8037 section 2)."""
+
+
 def public_members(key: Any) -> dict[str, str]:
     """The members of a public key (RFC 7518 section 6, RFC 8037 section 2), each written in the one way there is."""
     match key:

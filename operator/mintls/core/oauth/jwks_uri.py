@@ -14,6 +14,7 @@ import msgspec
 
 from mintls.core.oauth.client_assertion import PRIVATE_KEY_JWT, KeyNotUsable, keys_of_jwks
 from mintls.core.oauth.client_keys import ClientKeys
+from mintls.core.oauth.jwk import PRIVATE_MEMBERS
 from mintls.core.oauth.self_signed import CertificateNotUsable, Jwk, certificates_of_jwks
 
 LARGEST = 64 * 1024
@@ -26,8 +27,6 @@ FLOOR, CEILING = timedelta(minutes=1), timedelta(hours=1)
 UNSAID = timedelta(minutes=5)
 """How long a document is fresh that says nothing about it."""
 
-# RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1, RFC 8037 section 2: whoever publishes these has published the private key.
-_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 # RFC 9110 section 5.6.4 lets a value be quoted.
 _SECONDS = re.compile(r'"?([0-9]{1,10})"?')
 
@@ -117,7 +116,7 @@ def _jwks(document: bytes) -> tuple[Jwk, ...]:
         keys = msgspec.json.decode(document, type=_Document).keys
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise JwksNotUsable("it is no JWK Set: JSON with a list of objects as keys (RFC 7517 section 5)") from None
-    return tuple(_jwk(members) for members in keys[:MOST_KEYS] if not members.keys() & _PRIVATE)
+    return tuple(_jwk(members) for members in keys[:MOST_KEYS] if not members.keys() & PRIVATE_MEMBERS)
 
 
 def _jwk(members: dict[str, Any]) -> Jwk:
