@@ -25,6 +25,7 @@ from mintls.kube.paths import (
     SECRETS,
     Resource,
 )
+from mintls.reconcile.keystores import KEYSTORES_DIGEST, PASSWORDS_VERSION
 
 type State = dict[str, Any]
 
@@ -40,6 +41,7 @@ _DIFFERENT = (
     (re.compile(r"\bsha256:[0-9A-Za-z_=-]+"), "<hash>"),
 )
 _OF_ITS_TIME = frozenset({"lastTransitionTime", "lastUpdateTime"})
+_OF_ITS_KEYSTORES = frozenset({KEYSTORES_DIGEST, PASSWORDS_VERSION})
 _OF_ITS_KEY = frozenset({"pkixPublicKey", "proofOfPossession", "request", "certificate"})
 
 
@@ -105,7 +107,9 @@ def _object(item: Any, secrets: State, uids: dict[str, str]) -> State:
     owners = [f"{one['kind']} {uids.get(one['uid'], 'that does not exist')}" for one in meta.get("ownerReferences", ())]
     kept: State = {
         "labels": meta.get("labels", {}),
-        "annotations": meta.get("annotations", {}),
+        "annotations": {
+            name: "there" if name in _OF_ITS_KEYSTORES else value for name, value in meta.get("annotations", {}).items()
+        },
         "finalizers": meta.get("finalizers", []),
         "owners": owners,
         **{part: item[part] for part in ("type", "spec", "status", "immutable") if part in item},
@@ -148,7 +152,7 @@ def _files(data: dict[str, bytes]) -> State:
             files[name] = "both" if content == data["tls.key"] + data["tls.crt"] else "something else"
         elif name == "keys.json":
             files[name] = [f"{key.alg}, retires: {key.retire_at is not None}" for key in decode_signing_keys(content)]
-        elif name == "key.der":
+        elif name == "key.der" or name.endswith((".p12", ".jks")):
             files[name] = "there"
         else:
             files[name] = content.decode()

@@ -78,6 +78,12 @@ async def client(world: World, shop: str) -> None:
     await world.client(shop, serviceAccounts=[{"name": "billing-app"}])
 
 
+async def credential_and_password(world: World, shop: str) -> None:
+    body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keystore"}}
+    await world.api.create(SECRETS.collection(shop), body | {"stringData": {"password": "of the keystores"}})
+    await credential(world, shop)
+
+
 async def foreign_secret(world: World, shop: str) -> None:
     """A Secret of somebody else where the credential should be."""
     key = base64.b64encode(encode_private_key(ec_key())).decode()
@@ -221,6 +227,10 @@ def in_further_forms(secret: Any) -> bool:
     return {"key.der", "tls-combined.pem"} <= secret["data"].keys()
 
 
+def with_keystores(secret: Any) -> bool:
+    return {"keystore.p12", "truststore.p12", "keystore.jks", "truststore.jks"} <= secret["data"].keys()
+
+
 async def all_gone(world: World, shop: str) -> bool:
     return await _is_gone(world, SECRETS, shop, "billing-mtls") and await no_bundle(world, shop)
 
@@ -259,6 +269,8 @@ async def _is_gone(world: World, resource: Resource, shop: str, name: str) -> bo
 
 
 _FORMS = [{"type": "CombinedPEM"}, {"type": "DER"}]
+_PASSWORD = {"passwordSecretRef": {"name": "keystore"}}
+_KEYSTORES = {"pkcs12": _PASSWORD, "jks": _PASSWORD}
 _NEVER = with_spec(privateKey={"rotationPolicy": "Never"})
 _TEMPLATE = with_spec(secretTemplate={"labels": {"team": "blue"}})
 
@@ -285,6 +297,10 @@ SECRET = (
     Plan("label taken off", credential, all_ready, label_stripped, in_secret(labelled), 1),
     Plan(
         "further forms", credential, all_ready, changed(additionalOutputFormats=_FORMS), in_secret(in_further_forms), 1
+    ),
+    Plan(
+        "keystores",
+        *(credential_and_password, all_ready, changed(keystores=_KEYSTORES), in_secret(with_keystores), 1),
     ),
     Plan("out of the template", _TEMPLATE, all_ready, changed(secretTemplate=None), in_secret(without_template), 1),
     Plan("handed over", foreign_secret, because("SecretNotOwned"), handed_over, all_ready, 1),
