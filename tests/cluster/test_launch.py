@@ -47,7 +47,8 @@ def test_a_start_writes_down_what_runs(launcher: Launcher) -> None:
     assert known is not None
     assert known.ready
     assert set(known.pids) == set(known.ports) == {component.name for component in CONTROL_PLANE}
-    assert len(running(launcher)) == 3
+    # A shell that is about to become another program has the same command line for a moment.
+    assert len(set(running(launcher))) == 3
     stop_all(launcher.folder, known)
     assert running(launcher) == []
 
