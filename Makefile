@@ -46,7 +46,7 @@ check-types:
 	@$(RUN) mypy
 
 check-unit:
-	@$(RUN) pytest tests -m "not cluster and not e2e" -q -n auto --dist worksteal $(PYTEST_ARGS)
+	@$(RUN) pytest tests -m "not cluster and not e2e and not witness" -q -n auto --dist worksteal $(PYTEST_ARGS)
 
 format: setup ## Format and fix what can be fixed
 	@$(RUN) ruff format .
@@ -57,8 +57,8 @@ generate: setup ## Write crds/, the API reference and the chart's README anew
 
 unit: setup check-unit ## Unit tests alone
 
-integration: setup ## Tests against a real Kubernetes API, WORKERS of them side by side, each with a cluster of its own
-	@MINTLS_CLUSTER_PROVIDER=$(PROVIDER) $(RUN) pytest tests -m cluster $(if $(filter-out existing,$(PROVIDER)),-n $(WORKERS) --dist loadfile) $(PYTEST_ARGS)
+integration: setup ## Tests against a real Kubernetes API and with clients of other languages, WORKERS side by side, each with a cluster of its own
+	@MINTLS_CLUSTER_PROVIDER=$(PROVIDER) $(RUN) pytest tests -m "cluster or witness" $(if $(filter-out existing,$(PROVIDER)),-n $(WORKERS) --dist loadfile) $(PYTEST_ARGS)
 
 image: ## Build the image with docker, podman or buildah; IMAGE=..., BASE_IMAGE=..., OUTPUT=archive
 	@IMAGE=$(IMAGE) BASE_IMAGE=$(BASE_IMAGE) OUTPUT=$(OUTPUT) hack/image
