@@ -7,7 +7,7 @@ change something or raise, as another client or a bad network would.
 import base64
 import copy
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -70,6 +70,13 @@ class FakeApi:
         await self._arrive("get", path)
         self.reads.append(path)
         return copy.deepcopy(self._existing(path))
+
+    async def list_pages(self, path: str, *, field_selector: str, **_: Any) -> AsyncIterator[Object]:
+        """The one object of that name, if there is one."""
+        await self._arrive("list", path)
+        self.reads.append(path)
+        item = self.objects.get(f"{path}/{field_selector.removeprefix('metadata.name=')}")
+        yield {"items": [copy.deepcopy(item)] if item else []}
 
     async def create(self, path: str, body: Object, **_: Any) -> Object:
         await self._arrive("create", path)

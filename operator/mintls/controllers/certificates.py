@@ -56,8 +56,8 @@ _ROUNDS = 4
 """Gather and decide so often at most in one go, when somebody changes the Secret at the same moment."""
 
 
-class SecretMoved(Exception):  # noqa: N818 - not an error: what was observed is no longer so
-    """The Secret is not the one that was observed: observe again."""
+class Moved(Exception):  # noqa: N818 - not an error: what was observed is no longer so
+    """Secret or object are not the ones that were observed: observe again."""
 
 
 class CertificateController:
@@ -131,7 +131,7 @@ class CertificateController:
                 return None  # at start: the authority's own reconciliation asks for this one again
             try:
                 return await self._look(certificate)
-            except SecretMoved:
+            except Moved:
                 await self._read_secret(certificate)
         return self._clock()
 
@@ -242,11 +242,11 @@ class CertificateController:
                 case _:
                     return None
         except (AlreadyExists, Conflict) as conflict:
-            raise SecretMoved from conflict
+            raise Moved from conflict
         except NotFound as error:
             # Secret or namespace went away between observation and write.
             if seen.secret is not None:
-                raise SecretMoved from error
+                raise Moved from error
             return Failed(violation_of(error, "the Secret was not written"))
         except ApiError as error:
             return Failed(violation_of(error, "the Secret was not written"))
@@ -258,6 +258,8 @@ class CertificateController:
         if source is None:
             problem = f'CertificateAuthority "{order.wanted.authority.name}" cannot sign at present'
             return Failed(Violation(Reason.AUTHORITY_NOT_READY, problem))
+        if order.secret is None and order.revision > 1:
+            await self._confirm(seen.certificate)
         try:
             pair = await issue(
                 order.wanted,
@@ -277,6 +279,19 @@ class CertificateController:
         else:
             body = await self._apply(seen, order.secret, manifest)
         return self._written(seen, body, pair.leaf, pair.tls_crt)
+
+    async def _confirm(self, certificate: ClientCertificate) -> None:
+        """See that the object of a Secret that is gone is still there.
+
+        The garbage collector may take the Secret before a watch tells of its owner's end.
+        """
+        meta = certificate.metadata
+        path = CLIENT_CERTIFICATES.collection(meta.namespace)
+        # A list of one needs no right that the watch does not need as well.
+        pages = self._api.list_pages(path, field_selector=f"metadata.name={meta.name}")
+        if meta.uid not in [item["metadata"]["uid"] async for page in pages for item in page["items"]]:
+            self._store.gone((meta.namespace, meta.name), meta.uid)
+            raise Moved
 
     def _not_had(self, order: Issue, error: SourceError) -> Failed:
         # It is seen whether it can be asked at all, before each of its certificates waits for it in vain.
@@ -312,7 +327,7 @@ class CertificateController:
         path = SECRETS.item(*_secret_key(seen.certificate))
         metadata = (await self._api.get(path))["metadata"]
         if metadata["resourceVersion"] != secret.resource_version:
-            raise SecretMoved
+            raise Moved
         entries = metadata.get("managedFields") or []
         if posted_fields(entries, FIELD_MANAGER) <= stated_fields(manifest):
             return secret.resource_version

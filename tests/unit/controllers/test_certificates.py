@@ -350,6 +350,18 @@ class TestSomebodyElse:
         assert await world.look() is not None
         assert world.api.writes == [CREATED], "the garbage collector takes it: its owner is gone"
 
+    @pytest.mark.parametrize("successors", [[], [certificate_body(uid="second")]], ids=["for good", "and made another"])
+    async def test_deleted_the_object_and_only_the_end_of_its_secret_was_told(self, successors: list[Object]) -> None:
+        world = await World().issued()
+        known = world.secrets.get(("shop", "billing-mtls"))
+        for path in (ITEM, SECRET):
+            world.api.remove(path)
+        for successor in successors:
+            world.api.have(ITEM, successor)
+        world.secrets.changed(Change("gone", ("shop", "billing-mtls"), known, None))
+        assert await world.look() is None
+        assert world.api.writes == []
+
     async def test_deleted_the_object_and_there_is_nothing_to_do(self) -> None:
         world = await World().issued()
         world.store.gone(("shop", "billing"))
