@@ -95,6 +95,14 @@ class RunningOperator:
         await asyncio.sleep(0.1)
         return self.requests.writes[since:]
 
+    async def at_rest(self, seconds: float = 1.0) -> list[tuple[str, str, int]]:
+        """All writes, as soon as there was none for that long: an event comes after what it tells of."""
+        count = -1
+        while count != len(self.requests.writes):
+            count = len(self.requests.writes)
+            await asyncio.sleep(seconds)
+        return self.requests.writes
+
     async def end(self) -> None:
         self.stop.set()
         await asyncio.wait_for(self.task, 15)

@@ -16,7 +16,7 @@ import pytest
 from cryptography.x509 import load_pem_x509_certificate
 
 from builders.faults import FaultyApi, faulty_api
-from builders.world import Object, RunningOperator, World, condition, eventually
+from builders.world import Object, World, condition, eventually
 from mintls.api.v1alpha1.clientcertificate import RENEW_REQUESTED
 from mintls.kube.errors import ApiError
 from mintls.kube.paths import CLIENT_CERTIFICATES, EVENTS, OAUTH_CLIENTS, SECRETS
@@ -150,14 +150,6 @@ async def disturb(proxy: FaultyApi, user: User) -> None:
     proxy.faults.end()
 
 
-async def undisturbed(operator: RunningOperator) -> None:
-    """Nothing more is written."""
-    before = -1
-    while before != len(operator.requests.writes):
-        before = len(operator.requests.writes)
-        await asyncio.sleep(4)
-
-
 async def test_after_faults_at_random_all_is_as_if_there_had_been_none(world: World) -> None:
     async with faulty_api(world.cluster.kubeconfig) as proxy:
         await world.authority()
@@ -181,7 +173,7 @@ async def test_after_faults_at_random_all_is_as_if_there_had_been_none(world: Wo
             name = readiness.names[uid]
             ends = sum(before == "True" for before, _ in itertools.pairwise(seen))
             assert ends <= user.unready[name], f"{name}: Ready once, Ready until there is a cause: {seen}"
-        await undisturbed(operator)
+        await operator.at_rest(4)
         # One of each cause, and a few of what failed; a storm would be one for each attempt and answer.
         for name, count in (await events_of(world, shop)).items():
             assert count <= 2 * (user.looks_due[name] + 4), f"{name}: {count} events"

@@ -56,7 +56,7 @@ async def test_an_issued_certificate_costs_two_writes_and_one_event(world: World
     shop = await world.namespace()
     await world.client(shop)
     await world.ready(OAUTH_CLIENTS, shop, "billing")
-    before = len(operator.requests.writes)
+    before = len(await operator.at_rest())
 
     await world.certificate(shop)
     await world.ready(CLIENT_CERTIFICATES, shop, "billing")
@@ -75,7 +75,7 @@ async def test_a_client_costs_one_write_when_the_issuer_is_there(world: World) -
     shop = await world.namespace()
     await world.client(shop, "first")
     await world.ready(OAUTH_CLIENTS, shop, "first")
-    before = len(operator.requests.writes)
+    before = len(await operator.at_rest())
 
     await world.client(shop, "second")
     await world.ready(OAUTH_CLIENTS, shop, "second")

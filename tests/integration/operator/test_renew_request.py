@@ -18,7 +18,7 @@ async def test_an_annotation_asks_for_a_new_certificate_and_costs_what_a_renewal
     await world.ready(OAUTH_CLIENTS, shop, "billing")
     first = await world.ready(CLIENT_CERTIFICATES, shop, "billing")
     before = await world.secret(shop)
-    writes = len(operator.requests.writes)
+    writes = len(await operator.at_rest())
 
     world.cluster.kubectl("-n", shop, "annotate", "ccert", "billing", "mintls.dev/renew-requested-at=now")
 
@@ -37,11 +37,7 @@ async def test_an_annotation_asks_for_a_new_certificate_and_costs_what_a_renewal
         name: before[name] for name in ("client-id", "ca.crt")
     }
 
-    async def settled() -> bool:
-        return len(operator.requests.writes) - writes >= 3
-
-    await eventually(settled)
-    assert sorted(operator.requests.writes[writes:]) == [
+    assert sorted(await operator.writes(3, since=writes)) == [
         ("create", "events", 201),
         ("patch", "clientcertificates/status", 200),
         ("patch", "secrets", 200),
