@@ -129,9 +129,11 @@ class KillingApi(ApiProxy):
         lane.writes.append(what)
         number, point = len(lane.writes), lane.point
         if point is not None and number >= point.write:
-            if number == point.write and point.side == "after":
-                await self._carried_out(request, lane, what, body)
-            lane.stuck.set()
+            if number == point.write:
+                if point.side == "after":
+                    await self._carried_out(request, lane, what, body)
+                # Not by a later one that comes meanwhile: this one is to be carried out first.
+                lane.stuck.set()
             return await _never(request, dead)
         answer = await self._carried_out(request, lane, what, body)
         lane.last = _now()

@@ -3,15 +3,19 @@
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from cryptography import x509
 
 from builders import cert_manager, pki
 from builders.cert_manager import APPROVER, Controller, make_ca, requests
+from builders.endstate import State, differences, end_state
 from builders.helm import Helm
+from builders.kills import Point, killing_api
+from builders.lives import Done, Lives, never_kindly
 from builders.step_ca import leaf_of
 from builders.world import SYSTEM, World, condition, eventually
 from clusterlib.certmanager import CertManager, ensure_cert_manager
@@ -23,7 +27,14 @@ from integration.operator.test_request import certificate_of, openssl_request
 from integration.operator.test_step_ca import annotate, commands, issued, renewed
 from integration.operator.test_token import token
 from mintls.core.pki.certificate import encode_pem
-from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CERTIFICATE_REQUESTS, CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS
+from mintls.kube.paths import (
+    CERTIFICATE_AUTHORITIES,
+    CERTIFICATE_REQUESTS,
+    CLIENT_CERTIFICATES,
+    OAUTH_CLIENTS,
+    SECRETS,
+    Resource,
+)
 
 pytestmark = pytest.mark.cluster
 
@@ -220,6 +231,48 @@ async def test_a_request_of_an_operator_that_was_killed_is_swept(
 
     await eventually(swept)
     assert await requests(world) == []
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+async def test_killed_at_each_write_it_ends_the_same(
+    world: World, root: str, side: Literal["before", "after"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_kindly(monkeypatch)
+    await world.authority()
+    await world.authority("corporate", **cert_manager.spec(root))
+    await world.issuer(ready=False)
+    async with killing_api(world.cluster.kubeconfig) as proxy:
+        lives = Lives(world, proxy)
+        once, wanted = await issued_by(world, lives, lives.undisturbed)
+        assert sorted(write.rpartition(" ")[0] for write in once) == [
+            "DELETE certificaterequests",
+            "PATCH clientcertificates/status",
+            "POST certificaterequests",
+            "POST secrets",
+        ]
+        for number in range(1, len(once) + 1):
+            point = Point(number, side)
+            _, found = await issued_by(world, lives, lambda done, point=point: lives.killed(point, done))
+            assert "\n".join(differences(found, wanted)) == "", str(point)
+
+
+async def issued_by(
+    world: World, lives: Lives, life: Callable[[Done], Awaitable[list[str]]]
+) -> tuple[list[str], State]:
+    """The writes that one certificate took, and what there is of its namespace then; no request is left behind."""
+    shop = await world.namespace()
+    await world.client(shop, authorities=[{"name": "corporate"}])
+    await lives.undisturbed(lambda: is_ready(world, OAUTH_CLIENTS, shop))
+    await world.certificate(shop, authorityRef={"name": "corporate"}, duration="1h")
+
+    async def done() -> bool:
+        return await is_ready(world, CLIENT_CERTIFICATES, shop) and await requests(world) == []
+
+    return await life(done), await end_state(world, shop)
+
+
+async def is_ready(world: World, resource: Resource, shop: str) -> bool:
+    return bool(condition(await world.get(resource, shop, "billing"), "Ready")["status"] == "True")
 
 
 async def test_an_operator_that_ends_leaves_no_request_behind(world: World, root: str, controller: Controller) -> None:

@@ -4,9 +4,8 @@ These are the plans for what there is once in an installation, or that concern a
 tried side by side. No life of the operator comes further than to its first write.
 """
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -15,9 +14,11 @@ from cryptography import x509
 
 from builders import pki
 from builders.endstate import State, differences, end_state, installed_state
-from builders.kills import KillingApi, Lane, Point, killing_api
+from builders.kills import KillingApi, killing_api
+from builders.lives import Done, Lives, never_kindly
 from builders.plans import Look, Step, all_ready, always
-from builders.world import SYSTEM, World, condition, eventually
+from builders.world import SYSTEM, World, condition
+from integration.operator.test_restart_pods import give_rights, make_pods, renew, take_rights
 from mintls.api.v1alpha1.certificateauthority import ROTATE_REQUESTED
 from mintls.controllers.clustertrustbundle import NAME as BUNDLE
 from mintls.core.oauth.signing_keys import decode_signing_keys
@@ -29,83 +30,30 @@ from mintls.kube.paths import (
     CLIENT_CERTIFICATES,
     CLUSTER_TRUST_BUNDLES,
     CONFIGMAPS,
+    PODS,
     SECRETS,
 )
 
 pytestmark = pytest.mark.cluster
 
-type Done = Callable[[], Awaitable[bool]]
-type Life = Callable[["Lives", Done], Awaitable[list[str]]]
+type Life = Callable[[Lives, Done], Awaitable[list[str]]]
 
-QUIET_SECONDS = 1.0
-MOST_LIVES = 40
 QUICK = {"root": {"trustBeforeUse": "1s", "reissueWithin": "2s"}}
 AUTHORITY = CERTIFICATE_AUTHORITIES.item(None, "default")
 
 
 @pytest.fixture
+def right_to_evict(world: World) -> Iterator[None]:
+    give_rights(world)
+    yield
+    take_rights(world)
+
+
+@pytest.fixture
 async def proxy(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KillingApi]:
-    monkeypatch.setattr("mintls.controllers.handlers._ENDING_SECONDS", 0.2)  # who is killed does not end kopf kindly
+    never_kindly(monkeypatch)
     async with killing_api(world.cluster.kubeconfig) as one:
         yield one
-
-
-class Lives:
-    """One operator after the other."""
-
-    def __init__(self, world: World, proxy: KillingApi) -> None:
-        self._world = world
-        self._proxy = proxy
-        self._lane: Lane = proxy.lane("")
-
-    @contextlib.asynccontextmanager
-    async def one(self, point: Point | None = None) -> AsyncIterator[Lane]:
-        """A life that ends by force."""
-        self._proxy.another_comes()
-        self._lane.begin(point)
-        operator = await self._world.operator(server=self._proxy.url, lease_seconds=30.0, create_authority=True)
-        try:
-            yield self._lane
-        finally:
-            self._proxy.client_dies()
-            await operator.kill()
-
-    async def undisturbed(self, done: Done) -> list[str]:
-        """The writes of a single life."""
-        async with self.one() as lane:
-            await self._settle(done, lane)
-            return list(lane.carried_out)
-
-    async def in_a_row(self, done: Done) -> list[str]:
-        """The writes of as many lives as it takes, each of which was killed at its first one."""
-        written: list[str] = []
-        for _ in range(MOST_LIVES):
-            async with self.one(Point(1, "before")) as lane:
-                if await self._comes_to_rest(done, lane):
-                    return written
-            async with self.one(Point(1, "after")) as lane:
-                if await self._comes_to_rest(done, lane):
-                    return written
-                written += lane.carried_out[:1]
-        raise AssertionError(f"it comes to no end: {written}")
-
-    async def _comes_to_rest(self, done: Done, lane: Lane) -> bool:
-        """Whether there is nothing to write any more; not, when it was stuck."""
-        resting = asyncio.create_task(self._settle(done, lane))
-        stuck = asyncio.create_task(lane.stuck.wait())
-        try:
-            await asyncio.wait({resting, stuck}, return_when=asyncio.FIRST_COMPLETED)
-            if not stuck.done():
-                await resting
-            return not lane.stuck.is_set()
-        finally:
-            for task in (resting, stuck):
-                task.cancel()
-            await asyncio.gather(resting, stuck, return_exceptions=True)
-
-    async def _settle(self, done: Done, lane: Lane) -> None:
-        await eventually(done, within=60, every=0.2)
-        await lane.at_rest(QUIET_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +119,40 @@ async def retiring(world: World, shop: str) -> bool:
     return rotation.get("phase") == "Retiring" and await all_ready(world, shop)
 
 
+async def retiring_root(world: World, shop: str) -> None:
+    """Another root signs already, and the one before is trusted until its certificates are over."""
+    await before_it_signs(world, shop)
+    await root_rotation_asked_for(world, shop)
+
+
+async def hours_pass(world: World, _shop: str) -> None:
+    """The last certificate of the old root is over."""
+    world.clock.pass_(timedelta(hours=3))
+
+
+async def old_root_gone(world: World, shop: str) -> bool:
+    leaf = await _leaf(world, shop, "billing-mtls")
+    over = not (await world.api.get(AUTHORITY))["status"].get("rotation")
+    return over and leaf.not_valid_before_utc > world.clock() - timedelta(hours=1) and await all_ready(world, shop)
+
+
+async def pod_with_credential(world: World, shop: str) -> None:
+    await before_it_signs(world, shop)
+    await make_pods(world, shop, 1)
+
+
+async def renewal_with_restart(world: World, shop: str) -> None:
+    await renew(world, shop)
+
+
+async def pod_restarted(world: World, shop: str) -> bool:
+    """There is one that has not begun yet: it will read what is there now."""
+    pods = [item async for page in world.api.list_pages(PODS.collection(shop)) for item in page["items"]]
+    begun = [pod["metadata"]["name"] for pod in pods if pod["status"].get("containerStatuses")]
+    found = await world.get(CLIENT_CERTIFICATES, shop, "billing")
+    return bool(pods) and not begun and found["status"]["revision"] == 2 and await all_ready(world, shop)
+
+
 async def own_ca(world: World, shop: str) -> None:
     await world.authority()
     await _put_ca(world)
@@ -193,6 +175,12 @@ async def _put_ca(world: World) -> None:
     await world.api.apply(SECRETS.item(SYSTEM, "corporate-ca"), body, field_manager="somebody")
 
 
+async def ready_with_list(world: World, shop: str) -> bool:
+    """Also the CRL of the CA that goes soon: it stays for what that CA has signed."""
+    found = await world.get(CONFIGMAPS, SYSTEM, "mintls-crl-corporate")
+    return "crl.pem" in found["data"] and await all_ready(world, shop)
+
+
 async def another_ca(world: World, _shop: str) -> None:
     await _put_ca(world)
 
@@ -206,15 +194,19 @@ PLANS = (
     Plan("an installation", nothing, always, nothing, installed),
     Plan("months later", credential, all_ready, months_pass, renewed),
     Plan("another root", before_it_signs, all_ready, root_rotation_asked_for, retiring),
-    Plan("another CA of one's own", own_ca, all_ready, another_ca, under_another_ca),
+    Plan("the end of the old root", retiring_root, retiring, hours_pass, old_root_gone),
+    Plan("a pod that is restarted", pod_with_credential, all_ready, renewal_with_restart, pod_restarted),
+    Plan("another CA of one's own", own_ca, ready_with_list, another_ca, under_another_ca),
 )
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=[plan.name for plan in PLANS])
+@pytest.mark.usefixtures("right_to_evict")
 async def test_killed_at_each_write_in_turn_it_ends_the_same(world: World, proxy: KillingApi, plan: Plan) -> None:
     await world.issuer(ready=False)
     lives = Lives(world, proxy)
     once, wanted = await carried_out(world, lives, plan, Lives.undisturbed)
+    assert once, "nothing was written"
     await empty(world)
     again, found = await carried_out(world, lives, plan, Lives.in_a_row)
     assert "\n".join(differences(found, wanted)) == "", (once, again)

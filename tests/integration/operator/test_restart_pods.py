@@ -23,6 +23,12 @@ async def shop_with_pods(world: World, count: int) -> str:
     await world.operator()
     await world.issuer()
     shop = await world.shop()
+    await make_pods(world, shop, count)
+    return shop
+
+
+async def make_pods(world: World, shop: str, count: int) -> None:
+    """Pods that have read the Secret a while ago."""
     volumes = [{"name": "credential", "secret": {"secretName": "billing-mtls"}}]
     template = {
         "metadata": {"labels": {"app": "reader"}},
@@ -38,7 +44,6 @@ async def shop_with_pods(world: World, count: int) -> str:
     await eventually(made)
     for name in await names(world, shop):
         await begin(world, shop, name, "2026-01-01T00:00:00Z")
-    return shop
 
 
 async def names(world: World, shop: str) -> set[str]:
