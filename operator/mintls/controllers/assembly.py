@@ -27,7 +27,7 @@ from mintls.controllers.reporting import Reporter
 from mintls.controllers.revocationlists import RevocationListController
 from mintls.controllers.rootreach import RootReach
 from mintls.controllers.scheduler import Clock
-from mintls.controllers.secretviews import SecretKey, SecretViews, view_of
+from mintls.controllers.secretviews import SecretKey, SecretViews
 from mintls.controllers.servercertificate import ServerCertificateController
 from mintls.controllers.servicerequests import (
     PodCertificateController,
@@ -39,29 +39,15 @@ from mintls.controllers.signingkeys import SigningKeysController
 from mintls.controllers.signingsecret import SigningSecret
 from mintls.controllers.suppliedauthorities import SuppliedAuthorities
 from mintls.controllers.triggers import Triggers
-from mintls.controllers.trustbundles import NamespaceUse, TrustBundleController, found_of, labels_of
+from mintls.controllers.trustbundles import NamespaceUse, TrustBundleController
+from mintls.controllers.watches import Watches
 from mintls.controllers.writer import Writer
 from mintls.kube.client import ApiClient
 from mintls.kube.events import EventRecorder
 from mintls.kube.informer import Change, Informer
-from mintls.kube.paths import (
-    CERTIFICATE_SIGNING_REQUESTS,
-    CLUSTER_TRUST_BUNDLES,
-    CONFIGMAPS,
-    ENDPOINT_SLICES,
-    NAMESPACES,
-    POD_CERTIFICATE_REQUESTS,
-    SECRETS,
-)
-from mintls.reconcile.certificateauthority import AUTHORITY
 from mintls.reconcile.clientsigningkeys import wanted
 from mintls.reconcile.clienttable import ClientTable
 from mintls.reconcile.conditions import holds
-from mintls.reconcile.credential import MANAGED_BY, SecretView
-from mintls.reconcile.servicerequest import SIGNER
-from mintls.reconcile.trustbundle import NAME, Found
-
-_LABEL = f"{MANAGED_BY[0]}={MANAGED_BY[1]}"
 
 
 class Assembly:
@@ -73,9 +59,7 @@ class Assembly:
         clients: Store of OAuthClients.
         certificates: Store of ClientCertificates.
         authorities: Store of CertificateAuthorities.
-        informers: Watches that are not kopf's: Secrets by their metadata, trust bundles, namespaces by their labels,
-            EndpointSlices.
-        optional: Further ones, of kinds that not every Kubernetes serves.
+        watches: Those that are not kopf's.
         passwords: Secrets with passwords of keystores.
         replicas: The issuer's replicas.
         bundles: Keeps the trust bundles.
@@ -125,46 +109,17 @@ class Assembly:
         self.authorities = ObjectStore(CertificateAuthority, self.triggers.authority_changed)
         self.lacks = BundleLacks(self.triggers.bundles_reported)
         self._secrets = SecretViews(self.triggers.secret_changed)
-        bundles: Informer[Found] = Informer(
+        self.watches = Watches(
             api,
-            CONFIGMAPS,
-            field_selector=f"metadata.name={NAME}",
-            decode=found_of,
-            on_change=self.triggers.bundle_changed,
+            settings,
+            self.triggers,
+            on_secret=self._secrets.changed,
+            on_namespace=self._namespace_changed,
+            on_list=self.published.changed,
+            on_replicas=lambda: self.triggers.replicas_changed(self._unregistered()),
         )
-        namespaces: Informer[Mapping[str, str]] = Informer(
-            api, NAMESPACES, metadata_only=True, decode=labels_of, on_change=self._namespace_changed
-        )
-        self._namespaces = namespaces
-        slices = self._slices()
-        watched = (self._secret_informer(), self._supplied_informer(), bundles, namespaces, self._list_informer())
-        self.informers: tuple[Informer[Any], ...] = (*watched, *((slices,) if slices else ()))
-        self._pod_certificate_requests: Informer[dict[str, Any]] = Informer(
-            api,
-            POD_CERTIFICATE_REQUESTS,
-            field_selector=f"spec.signerName={SIGNER}",
-            on_change=self.triggers.pod_certificate_request_changed,
-        )
-        self._signing_requests: Informer[dict[str, Any]] = Informer(
-            api,
-            CERTIFICATE_SIGNING_REQUESTS,
-            field_selector=f"spec.signerName={SIGNER}",
-            on_change=self.triggers.signing_request_changed,
-        )
-        self._cluster_bundles: Informer[str] = Informer(
-            api,
-            CLUSTER_TRUST_BUNDLES,
-            field_selector=f"spec.signerName={SIGNER}",
-            decode=lambda item: str(item["spec"]["trustBundle"]),
-            on_change=self.triggers.cluster_bundle_changed,
-        )
-        self.optional: tuple[Informer[Any], ...] = (
-            self._pod_certificate_requests,
-            self._signing_requests,
-            self._cluster_bundles,
-        )
-        self.replicas = IssuerReplicas(self._endpoints(slices), settings.installation.mtls_url)
-        self.bundles = self._bundle_controller(bundles, namespaces)
+        self.replicas = IssuerReplicas(self._endpoints(), settings.installation.mtls_url)
+        self.bundles = self._bundle_controller()
         self.external = self._external_authorities()
 
     def reconcilers(self) -> dict[Kind, Callable[[Key], Awaitable[datetime | None]]]:
@@ -174,12 +129,12 @@ class Assembly:
             Kind.CLIENT: self._client_controller().reconcile,
             Kind.CERTIFICATE: self._certificate_controller().reconcile,
             Kind.CLUSTER_TRUST_BUNDLE: ClusterTrustBundleController(
-                writer=self._writer, bundles=self._cluster_bundles.store, keyring=self._keyring
+                writer=self._writer, bundles=self.watches.cluster_bundles.store, keyring=self._keyring
             ).reconcile,
             Kind.POD_CERTIFICATE_REQUEST: self._requests(
-                PodCertificateController, self._pod_certificate_requests
+                PodCertificateController, self.watches.pod_certificate_requests
             ).reconcile,
-            Kind.SIGNING_REQUEST: self._requests(SigningRequestController, self._signing_requests).reconcile,
+            Kind.SIGNING_REQUEST: self._requests(SigningRequestController, self.watches.signing_requests).reconcile,
             Kind.REVOCATION_LIST: self._list_controller().reconcile,
             Kind.POD_RESTART: self._pod_restart_controller().reconcile,
             Kind.TRUST_BUNDLE: self.bundles.reconcile,
@@ -210,45 +165,12 @@ class Assembly:
     def _passwords_used(self, secrets: Iterable[SecretKey]) -> None:
         self.passwords.follow(secrets)
 
-    def _secret_informer(self) -> Informer[SecretView]:
-        """Metadata alone: other people's Secrets, and the keys in ours, never come into this process's memory."""
-        return Informer(
-            self._api,
-            SECRETS,
-            label_selector=_LABEL,
-            metadata_only=True,
-            decode=view_of,
-            on_change=self._secrets.changed,
-        )
-
-    def _supplied_informer(self) -> Informer[SecretView]:
-        """CAs that somebody else keeps, if they say for which authority they are; the others are read now and then."""
-        return Informer(
-            self._api,
-            SECRETS,
-            namespace=self._settings.installation.operator_namespace,
-            label_selector=f"{AUTHORITY},{MANAGED_BY[0]}!={MANAGED_BY[1]}",
-            metadata_only=True,
-            decode=view_of,
-            on_change=self.triggers.supplied_authority_changed,
-        )
-
     def _lists_due(self, authority: str) -> None:
         self.triggers.lists_of((authority,))
 
     def _is_elsewhere(self, authority: str) -> bool:
         found = self.authorities.get(("", authority))
         return found is not None and found.spec.external is not None
-
-    def _list_informer(self) -> Informer[publishedlists.Found | None]:
-        """All of the namespace: one that stands where ours has to be carries no label of ours."""
-        return Informer(
-            self._api,
-            CONFIGMAPS,
-            namespace=self._settings.installation.operator_namespace,
-            decode=publishedlists.found_of,
-            on_change=self.published.changed,
-        )
 
     def _list_controller(self) -> RevocationListController:
         return RevocationListController(
@@ -263,17 +185,6 @@ class Assembly:
             clock=self._clock,
         )
 
-    def _slices(self) -> Informer[dict[str, Any]] | None:
-        if self._settings.issuer_replicas:
-            return None
-        return Informer(
-            self._api,
-            ENDPOINT_SLICES,
-            namespace=self._settings.installation.operator_namespace,
-            label_selector=f"kubernetes.io/service-name={self._settings.issuer_service}",
-            on_change=lambda _change: self.triggers.replicas_changed(self._unregistered()),
-        )
-
     def _unregistered(self) -> list[tuple[str, str]]:
         return [
             (client.metadata.namespace, client.metadata.name)
@@ -281,7 +192,8 @@ class Assembly:
             if not holds(client.status.conditions, "Registered")
         ]
 
-    def _endpoints(self, slices: Informer[dict[str, Any]] | None) -> Endpoints:
+    def _endpoints(self) -> Endpoints:
+        slices = self.watches.slices
         if slices is None:
             return StaticEndpoints(self._settings.issuer_replicas)
         return EndpointSlices(lambda: slices.store, self._settings.issuer_port_name)
@@ -357,7 +269,7 @@ class Assembly:
             index=self._index,
             installation=self._settings.installation,
             issuer_authority=self._settings.authority,
-            labels=self._namespaces.store,
+            labels=self.watches.namespaces.store,
             issued=self.issued,
             on_written=self.triggers.credential_written,
             on_not_had=self.triggers.certificate_not_had,
@@ -387,14 +299,12 @@ class Assembly:
             clock=self._clock,
         )
 
-    def _bundle_controller(
-        self, bundles: Informer[Found], namespaces: Informer[Mapping[str, str]]
-    ) -> TrustBundleController:
+    def _bundle_controller(self) -> TrustBundleController:
         return TrustBundleController(
             writer=self._writer,
-            bundles=bundles.store,
+            bundles=self.watches.bundles.store,
             use=self._use,
-            labels=namespaces.store,
+            labels=self.watches.namespaces.store,
             keyring=self._keyring,
             lacks=self.lacks,
             namespace=self._settings.installation.operator_namespace,

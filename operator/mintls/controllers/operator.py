@@ -108,7 +108,7 @@ class Operator:
             async def start(coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
                 return await stack.enter_async_context(running(coroutine, name))
 
-            tasks = [await start(informer.run(), informer.resource.plural) for informer in self._parts.informers]
+            tasks = [await start(informer.run(), informer.resource.plural) for informer in self._parts.watches.needed]
             tasks.append(await start(self._parts.passwords.run(), "passwords"))
             served = await self._served()
             tasks += [await start(informer.run(), informer.resource.plural) for informer in served]
@@ -135,9 +135,9 @@ class Operator:
                 return
             known.update(f"{root}/{kind['name']}" for kind in answer.get("resources", ()))
 
-        for root in dict.fromkeys(one.resource.root for one in self._parts.optional):
+        for root in dict.fromkeys(one.resource.root for one in self._parts.watches.optional):
             await self._until_done(partial(ask, root), root)
-        served = tuple(one for one in self._parts.optional if one.resource.collection() in known)
+        served = tuple(one for one in self._parts.watches.optional if one.resource.collection() in known)
         self._parts.triggers.cluster_bundles = any(one.resource is CLUSTER_TRUST_BUNDLES for one in served)
         return served
 
@@ -147,7 +147,7 @@ class Operator:
             await self._until_done(partial(self._sweep, store), store.type.__name__)
         if self._settings.create_authority:
             await self._until_done(self._create_authority, "first authority")
-        for informer in (*self._parts.informers, *served):
+        for informer in (*self._parts.watches.needed, *served):
             await informer.synced()
         await self._parts.passwords.synced(_PASSWORDS_SECONDS)
         for authority in self._parts.authorities:
@@ -261,7 +261,7 @@ class Operator:
         if not self._parts.triggers.caught_up:
             return ""
         now = time.monotonic()
-        if any(informer.healthy(now) for informer in self._parts.informers):
+        if any(informer.healthy(now) for informer in self._parts.watches.needed):
             return ""
         return "no watch gave a sign of life for long: the Kubernetes API does not answer this process"
 
@@ -271,7 +271,7 @@ class Operator:
             return ""
         if self._parts.triggers.caught_up:
             return self._watching.problem
-        problems = [self._problem, *(informer.problem for informer in self._parts.informers)]
+        problems = [self._problem, *(informer.problem for informer in self._parts.watches.needed)]
         return ": ".join(["still reading the objects", *dict.fromkeys(filter(None, problems))])
 
     def observe(self) -> None:
