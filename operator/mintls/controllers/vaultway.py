@@ -1,9 +1,10 @@
 """The way to a Vault: its token out of a Secret, or for a service account's; the question over HTTPS."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from cryptography import x509
 
@@ -57,11 +58,7 @@ class VaultWay:
         """
         if self._problem is not None:
             raise SourceError(self._problem.reason, self._problem.message)
-        try:
-            await self._client.see_rights(await self._current_token())
-        except Denied:
-            self._token = None
-            await self._client.see_rights(await self._current_token())
+        await self._asked(self._client.see_rights)
         return f"asks Vault at {self._spec.url} for certificates of {self._spec.mount}/sign/{self._spec.role}"
 
     async def obtain(self, question: Question) -> bytes:
@@ -71,12 +68,7 @@ class VaultWay:
             SourceError: There is no certificate.
         """
         try:
-            try:
-                return await self._client.sign(question, await self._current_token())
-            except Denied:
-                # It may have been revoked, or another one be in the Secret by now.
-                self._token = None
-                return await self._client.sign(question, await self._current_token())
+            return await self._asked(partial(self._client.sign, question))
         except ApiError as error:
             violation = violation_of(error, "no token for Vault was had")
             raise SourceError(violation.reason, violation.message) from error
@@ -84,6 +76,15 @@ class VaultWay:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+    async def _asked[T](self, ask: Callable[[str], Awaitable[T]]) -> T:
+        """The answer to who shows the token; once more with another one where it is refused."""
+        try:
+            return await ask(await self._current_token())
+        except Denied:
+            # It may have been revoked, or another one be in the Secret by now.
+            self._token = None
+            return await ask(await self._current_token())
 
     async def _current_token(self) -> str:
         if self._token is None or self._clock() >= self._token.until:
