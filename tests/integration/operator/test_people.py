@@ -3,14 +3,17 @@
 import asyncio
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from builders import pki
 from builders.world import SYSTEM, World, free_port
 from mintls.cli.main import main
+from mintls.core.pki.origin import Origin
 from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS
 
 pytestmark = pytest.mark.cluster
@@ -117,6 +120,35 @@ async def test_inspect_says_what_is_in_a_secret_and_whose_it_is(world: World) ->
     orphan = await mintls(world, "inspect", "billing-mtls", "-n", shop)
     assert orphan.exit_code == 1
     assert "WRONG  OAuthClient        billing does not exist" in orphan.output
+
+
+async def test_inspect_says_whose_a_certificate_in_a_file_is(world: World, tmp_path: Path) -> None:
+    shop = await shop_with_a_client(world)
+    files = await world.secret(shop)
+    (tmp_path / "tls.crt").write_bytes(files["tls.crt"])
+    well = await mintls(world, "inspect", "-f", str(tmp_path / "tls.crt"), "-n", shop)
+    assert well.exit_code == 0, well.output
+    assert f"ok     ClientCertificate  {shop}/billing: it speaks of this certificate" in well.output
+    assert "the private key was not looked at" in well.output
+
+    elsewhere = await mintls(world, "inspect", "-f", str(tmp_path / "tls.crt"), "-n", SYSTEM)
+    assert elsewhere.exit_code == 1
+    assert "WRONG  ClientCertificate  its ClientCertificate is not in this namespace" in elsewhere.output
+
+    stranger = pki.authority("mine").client(origin=Origin("ClientCertificate", "another"))
+    (tmp_path / "foreign.crt").write_bytes(stranger.tls_crt)
+    foreign = await mintls(world, "inspect", "-f", str(tmp_path / "foreign.crt"), "-n", shop)
+    assert foreign.exit_code == 1
+    assert "WRONG  trust bundle       none of its 1 root(s) signed the chain" in foreign.output
+
+    (tmp_path / "tls.key").write_bytes(files["tls.key"])
+    key = await mintls(world, "inspect", "-f", str(tmp_path / "tls.key"), "-n", shop)
+    assert key.exit_code == 1
+    assert "Error: this is no certificate in PEM: " in key.output
+    assert "PRIVATE" not in key.output
+    both = await mintls(world, "inspect", "billing", "-f", str(tmp_path / "tls.crt"), "-n", shop)
+    assert both.exit_code == 2
+    assert "name a Secret or a ClientCertificate, or give a certificate with -f" in both.output
 
 
 async def test_check_says_what_is_missing_of_an_installation(world: World) -> None:

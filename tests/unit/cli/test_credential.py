@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from builders import pki
-from mintls.cli.people.credential import Finding, findings_of
+from mintls.cli.people.credential import Finding, findings_of, findings_of_certificate
 from mintls.core.pki.certificate import encode_pem, thumbprint
 from mintls.core.pki.keys import encode_private_key
 
@@ -95,3 +95,27 @@ def test_the_issuers_own_secret_lacks_nothing() -> None:
     findings = findings_of(own, None, None, NOW)
     assert [one for one in findings if not one.well] == []
     assert found("made for", findings).text == "the issuer itself"
+
+
+def test_a_certificate_alone_says_the_same_but_of_its_key() -> None:
+    bundle = encode_pem(AUTHORITY.root)
+    alone = findings_of_certificate(LEAF.tls_crt, bundle, certificate(), client(), NOW)
+    assert [one for one in alone if not one.well] == []
+    whole = findings_of(secret(), certificate(), client(), NOW)
+    assert [one for one in alone if one.what not in {"key", "trust bundle"}] == [
+        one for one in whole if one.what not in {"key", "ca.crt"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("what", "pem", "bundle"),
+    [
+        ("trust bundle", LEAF.tls_crt, encode_pem(pki.authority("other").root)),
+        ("certificate", b"no PEM", encode_pem(AUTHORITY.root)),
+        ("certificate", LEAF.tls_crt + encode_pem(pki.authority("other").intermediate), encode_pem(AUTHORITY.root)),
+    ],
+    ids=["a foreign root", "no certificate", "a chain that breaks"],
+)
+def test_what_is_wrong_with_a_certificate_alone(what: str, pem: bytes, bundle: bytes) -> None:
+    findings = findings_of_certificate(pem, bundle, certificate(), client(), NOW)
+    assert what in [one.what for one in findings if not one.well]

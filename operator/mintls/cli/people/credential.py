@@ -1,4 +1,4 @@
-"""What a credential's Secret says of itself, and of the objects that it was made for. Pure."""
+"""What a credential's Secret, or a certificate, says of itself, and of the objects that it was made for. Pure."""
 
 import base64
 import binascii
@@ -10,9 +10,10 @@ from typing import Any
 from cryptography import x509
 
 from mintls.cli.people.report import in_words
-from mintls.core.pki.certificate import first_break, load_pem_chain
+from mintls.core.pki.certificate import CertificateFacts, facts, first_break, load_pem_chain
 from mintls.core.pki.credential import Credential, check_certificate, check_credential
-from mintls.core.pki.errors import CredentialBroken, InvalidCertificate, RequestBroken
+from mintls.core.pki.errors import Breakage, CredentialBroken, InvalidCertificate, InvalidKey, RequestBroken
+from mintls.core.pki.keys import describe
 from mintls.core.pki.names import SubjectKind, SubjectName, normalize
 from mintls.core.pki.request import read_request
 from mintls.reconcile.credential import COMPONENT
@@ -47,6 +48,45 @@ def findings_of(
     ]
 
 
+def findings_of_certificate(
+    pem: bytes, bundle: bytes, certificate: Mapping[str, Any] | None, client: Mapping[str, Any] | None, now: datetime
+) -> list[Finding]:
+    """The same of a certificate with its chain (PEM) whose key is elsewhere.
+
+    Args:
+        pem: Certificates, leaf first.
+        bundle: The roots that are to vouch for them, PEM.
+        certificate: The ClientCertificate that it says that it was issued for, if there is one.
+        client: That one's OAuthClient.
+        now: The time, aware.
+    """
+    try:
+        credential = check_certificate(pem, leaf_of(pem).public_key)
+    except CredentialBroken as error:
+        return [Finding("certificate", well=False, text=str(error))]
+    where = "its ClientCertificate is not in this namespace, or not any more" if certificate is None else ""
+    return [
+        *_certificate(credential, now, "the private key was not looked at"),
+        _trust(credential, bundle, "trust bundle"),
+        *([Finding("ClientCertificate", well=False, text=where)] if where else []),
+        *([] if where else _objects(credential, certificate, client)),
+    ]
+
+
+def leaf_of(pem: bytes) -> CertificateFacts:
+    """The first certificate of a file.
+
+    Raises:
+        CredentialBroken: There is none that can be read, or its key is of no kind that a client may have.
+    """
+    try:
+        leaf = facts(load_pem_chain(pem)[0])
+        describe(leaf.public_key)
+    except (InvalidCertificate, InvalidKey) as error:
+        raise CredentialBroken(Breakage.INVALID_CERTIFICATE, str(error)) from error
+    return leaf
+
+
 def _component(secret: Mapping[str, Any]) -> str:
     """What of an installation a Secret is, in words; "" if it is a client's or nothing of ours."""
     labels = secret.get("metadata", {}).get("labels") or {}
@@ -69,7 +109,7 @@ def _decoded(value: str) -> bytes:
         return b""
 
 
-def _certificate(credential: Credential, now: datetime) -> Iterator[Finding]:
+def _certificate(credential: Credential, now: datetime, key: str = "it is the certificate's") -> Iterator[Finding]:
     leaf = credential.leaf
     names = list(_names(leaf.certificate))
     yield Finding("names", well=bool(names), text=", ".join(names) or "none")
@@ -85,7 +125,7 @@ def _certificate(credential: Credential, now: datetime) -> Iterator[Finding]:
     yield Finding(
         "validity", within, f"{leaf.not_before:%Y-%m-%dT%H:%M:%SZ} to {leaf.not_after:%Y-%m-%dT%H:%M:%SZ}, {validity}"
     )
-    yield Finding("key", well=True, text=f"{credential.key.algorithm} {credential.key.size}, it is the certificate's")
+    yield Finding("key", well=True, text=f"{credential.key.algorithm} {credential.key.size}, {key}")
     issuers = [one.issuer.rfc4514_string() for one in (leaf.certificate, *credential.chain)]
     yield Finding("chain", well=True, text=" <- ".join(["leaf", *issuers]))
 
@@ -102,16 +142,16 @@ def _names(certificate: x509.Certificate) -> Iterator[str]:
     yield from (f"IP {value}" for value in names.get_values_for_type(x509.IPAddress))
 
 
-def _trust(credential: Credential, bundle: bytes) -> Finding:
-    """Whether ca.crt vouches for the chain: by signature, not by name."""
+def _trust(credential: Credential, bundle: bytes, what: str = "ca.crt") -> Finding:
+    """Whether the roots vouch for the chain: by signature, not by name."""
     try:
         roots = load_pem_chain(bundle)
     except InvalidCertificate as error:
-        return Finding("ca.crt", well=False, text=str(error))
+        return Finding(what, well=False, text=str(error))
     last = credential.chain[-1] if credential.chain else credential.leaf.certificate
     if any(first_break([last, root]) is None for root in roots):
-        return Finding("ca.crt", well=True, text=f"{len(roots)} root(s), one of them signed the chain")
-    return Finding("ca.crt", well=False, text=f"none of its {len(roots)} root(s) signed the chain")
+        return Finding(what, well=True, text=f"{len(roots)} root(s), one of them signed the chain")
+    return Finding(what, well=False, text=f"none of its {len(roots)} root(s) signed the chain")
 
 
 def _objects(

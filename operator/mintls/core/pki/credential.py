@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from mintls.core.pki.certificate import CertificateFacts, InvalidCertificate, facts, first_break, load_pem_chain
 from mintls.core.pki.errors import Breakage, CredentialBroken
-from mintls.core.pki.keys import InvalidKey, KeySpec, PublicKey, describe, load_private_key, matches, spki
+from mintls.core.pki.keys import InvalidKey, KeySpec, describe, load_private_key, matches, spki
 
 __all__ = ["Breakage", "Credential", "CredentialBroken", "check_certificate", "check_credential"]
 
@@ -50,7 +51,7 @@ def check_credential(tls_crt: bytes, tls_key: bytes) -> Credential:
     return Credential(leaf=leaf, chain=certificates[1:], key=describe(key.public_key()))
 
 
-def check_certificate(tls_crt: bytes, key: PublicKey) -> Credential:
+def check_certificate(tls_crt: bytes, key: CertificatePublicKeyTypes) -> Credential:
     """Read a certificate whose private key is elsewhere.
 
     Args:
