@@ -190,12 +190,13 @@ def _list(
 def _kept(seen: Observed) -> Iterable[RevocationList]:
     """The last lists of CAs whose key is gone, while they count: of a trusted root, and of one that has signed leaves.
 
-    The certificate of the latter is not at hand, so whether its key has signed the list is left to verifiers.
+    The certificate of the latter is not at hand, so whether its key has signed the list is left to verifiers. A leaf
+    that was issued shortly before the operator was killed is known by its status alone: any of them may have signed it.
     """
     ours = {signer.key_id for signer in seen.signers}
     issuers = {one.key_id for one in seen.issued if one.not_after >= seen.now}
     for one in seen.found:
         if one.key_id in ours or one.next_update <= seen.now:
             continue
-        if one.key_id in issuers or any(is_of(one, root) for root in seen.trusted):
+        if issuers & {one.key_id, ""} or any(is_of(one, root) for root in seen.trusted):
             yield one

@@ -195,6 +195,12 @@ class TestACAWhoseKeyIsGone:
         assert old not in published(replace(after, issued=())).found
         assert old not in published(replace(after, now=old.next_update, issued=(issued(2, ends=NOW + 30 * DAY),))).found
 
+    def test_may_have_signed_what_is_known_by_a_status_alone(self) -> None:
+        seen = published(observed(issued(1)))
+        after = replace(seen, signers=(Signer(ca("two").intermediate),), issued=(issued(1, of=""),))
+        assert seen.found[0] in published(after).found
+        assert seen.found[0] not in published(replace(after, issued=(issued(1, of="two"),))).found
+
 
 class TestARootWhoseKeyIsGone:
     def test_leaves_its_last_list_while_it_is_trusted(self) -> None:
