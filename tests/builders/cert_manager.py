@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,23 +66,23 @@ spec: {ca: {secretName: intermediate}}
 
 def install(cluster: Cluster, program: CertManager, helm: Helm, folder: Path) -> None:
     """Its kinds, and the rights that the chart gives the operator for it."""
+    install_kinds(cluster, program)
+    grant(cluster, helm, folder)
+
+
+def install_kinds(cluster: Cluster, program: CertManager) -> None:
     cluster.kubectl("apply", "--server-side", "-f", str(program.kinds))
     # Not "kubectl wait": it ends with an error where a kind has no conditions yet, as a new one has none for a moment.
     end = time.monotonic() + 20
     while not all(_is_served(cluster, kind) for kind in KINDS):
         assert time.monotonic() < end, "the kinds of cert-manager are not served within 20 s"
         time.sleep(0.1)
-    grant(cluster, helm, folder)
 
 
 def _is_served(cluster: Cluster, kind: str) -> bool:
-    shown = (
-        "get",
-        f"crd/{kind}.cert-manager.io",
-        "-o",
-        'jsonpath={.status.conditions[?(@.type=="Established")].status}',
-    )
-    return cluster.kubectl(*shown) == "True"
+    found = json.loads(cluster.kubectl("get", f"crd/{kind}.cert-manager.io", "-o", "json"))
+    conditions = found.get("status", {}).get("conditions") or ()
+    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
 
 
 def grant(cluster: Cluster, helm: Helm, folder: Path) -> None:
