@@ -193,7 +193,8 @@ _WHAT_IS_WRONG: Mapping[Reason, str] = {
     Reason.CONTENT_ENCODED: "the body must not be compressed: send it without Content-Encoding",
     Reason.BODY_TOO_LARGE: "the body is too large: a request has a few short parameters",
     Reason.BODY_TOO_SLOW: "the body did not arrive in time",
-    Reason.MALFORMED_BODY: "the body is not a well-formed form: name=value pairs joined by &, percent-encoded UTF-8",
+    Reason.MALFORMED_BODY: "the body is not well formed: a form has name=value pairs joined by &, percent-encoded "
+    "UTF-8; JSON, where it is taken, is an object of strings",
     Reason.REPEATED_PARAMETER: "a parameter is repeated: each may be given once, except resource",
     Reason.MISSING_GRANT_TYPE: "the parameter grant_type is missing: use grant_type=client_credentials",
     Reason.MISSING_CLIENT_ID: "the parameter client_id is missing: it goes with the certificate",
