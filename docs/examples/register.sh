@@ -1,26 +1,19 @@
 #!/usr/bin/env bash
 # A client registers itself (RFC 7591), gets a certificate and a token with it, and ends itself (RFC 7592).
 #
-#   ISSUER         the issuer's URL
-#   CA             file with the roots of the installation
 #   INITIAL_TOKEN  what is in the Secret of the grant
 #
-# Needs bash, curl, kubectl, openssl and python3.
-set -euo pipefail
-: "${ISSUER:?}" "${CA:?}" "${INITIAL_TOKEN:?}"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# and what steps.sh needs. The issuer runs with --registration, whose namespace is that of the client. An expired
+# certificate is made with the authority's key, which an administrator can read.
+. "$(dirname "$0")/steps.sh"
+: "${INITIAL_TOKEN:?is what is in the Secret of the grant}"
 
-say() { printf '\n# %s\n' "$*"; }
-member() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
-issuer() { curl -sS --cacert "$CA" "$@"; }
-
-say "The issuer says where clients are registered."
-endpoint=$(issuer "$ISSUER/.well-known/oauth-authorization-server" | member registration_endpoint)
-echo "$endpoint"
+say "The issuer says where clients are registered, and where certificates are asked for: another address."
+registration=$(issuer "$ISSUER/.well-known/oauth-authorization-server" | member registration_endpoint)
+printf '%s\n' "$registration" "$(endpoint token)"
 
 say "Without the initial access token: refused."
-issuer -H "Content-Type: application/json" -d '{}' "$endpoint"; echo
+refuses 401 invalid_token -H "Content-Type: application/json" -d '{}' "$registration"
 
 say "With it: a client that is known by the e-mail address in its certificate."
 issuer -H "Authorization: Bearer $INITIAL_TOKEN" -H "Content-Type: application/json" -d '{
@@ -28,18 +21,18 @@ issuer -H "Authorization: Bearer $INITIAL_TOKEN" -H "Content-Type: application/j
   "token_endpoint_auth_method": "tls_client_auth",
   "tls_client_auth_san_email": "reports@shop.example",
   "grant_types": ["client_credentials"]
-}' "$endpoint" > "$work/client.json"
+}' "$registration" > "$work/client.json"
 client_id=$(member client_id < "$work/client.json")
-token=$(member registration_access_token < "$work/client.json")
+management=$(member registration_access_token < "$work/client.json")
 uri=$(member registration_client_uri < "$work/client.json")
-namespace=${client_id%%:*} name=${client_id#*:}
+NAMESPACE=${client_id%%:*} name=${client_id#*:}
 echo "$client_id"
 
 say "It is an object like any other."
-kubectl -n "$namespace" wait --for=condition=Ready --timeout=30s "oauthclient/$name"
+ready "oauthclient/$name"
 
 say "Its certificate is distributed and renewed by a ClientCertificate."
-kubectl -n "$namespace" apply -f - <<YAML
+apply << YAML
 apiVersion: mintls.dev/v1alpha1
 kind: ClientCertificate
 metadata: {name: $name}
@@ -47,35 +40,66 @@ spec:
   clientRef: {name: $name}
   secretName: $name-mtls
 YAML
-kubectl -n "$namespace" wait --for=condition=Ready --timeout=30s "clientcertificate/$name"
-for file in tls.crt tls.key token-endpoint; do
-  kubectl -n "$namespace" get secret "$name-mtls" -o "jsonpath={.data.${file/./\\.}}" | base64 -d > "$work/$file"
-done
-openssl x509 -in "$work/tls.crt" -noout -ext subjectAltName
-token_endpoint=$(cat "$work/token-endpoint")
+ready "clientcertificate/$name"
+mount "$name-mtls" "$work/own"
+openssl x509 -in "$work/own/tls.crt" -noout -ext subjectAltName
 
 say "A token, over mTLS."
-issuer --cert "$work/tls.crt" --key "$work/tls.key" -d grant_type=client_credentials -d "client_id=$client_id" \
-  "$token_endpoint" | python3 -c 'import json, sys; print(json.load(sys.stdin)["token_type"])'
+token "$work/own" "$client_id"
+bound_to "$work/own"
 
-say "No certificate, and one of somebody else with the same address in it: refused."
-issuer -d grant_type=client_credentials -d "client_id=$client_id" "$token_endpoint"; echo
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/other.key" -out "$work/other.crt" \
-  -days 1 -subj /CN=reports -addext subjectAltName=email:reports@shop.example 2> /dev/null
-issuer --cert "$work/other.crt" --key "$work/other.key" -d grant_type=client_credentials -d "client_id=$client_id" \
-  "$token_endpoint" 2>&1 || echo "the handshake failed"
+request=(-d grant_type=client_credentials -d "client_id=$client_id" "$(endpoint token)")
+say "No certificate: refused."
+refuses 401 invalid_client "${request[@]}"
+
+say "A foreign one, with the same address in it: refused."
+self_signed "$work/foreign" -addext subjectAltName=email:reports@shop.example
+stranger "$work/foreign" "${request[@]}"
+
+say "An expired one, which the authority really signed: refused."
+mkdir "$work/expired"
+kubectl -n mintls-system get secret mintls-authority-default-intermediate -o json | python3 -c 'import base64, json, os, sys
+data = json.load(sys.stdin)["data"]
+for name in ("tls.crt", "tls.key"):
+    with open(os.open(f"{sys.argv[1]}/authority-{name}", os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(base64.b64decode(data[name]))' "$work/expired"
+: > "$work/expired/index"
+cat > "$work/expired/ca.cnf" << CNF
+[ca]
+default_ca = authority
+[authority]
+database = $work/expired/index
+new_certs_dir = $work/expired
+rand_serial = yes
+default_md = sha256
+policy = anything
+x509_extensions = leaf
+[anything]
+[leaf]
+subjectAltName = critical, email:reports@shop.example
+keyUsage = critical, digitalSignature
+extendedKeyUsage = clientAuth
+authorityKeyIdentifier = keyid
+CNF
+openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj / -keyout "$work/expired/tls.key" \
+  -out "$work/expired/tls.csr" 2> "$work/openssl"
+openssl ca -batch -notext -config "$work/expired/ca.cnf" -in "$work/expired/tls.csr" -out "$work/expired/leaf.crt" \
+  -cert "$work/expired/authority-tls.crt" -keyfile "$work/expired/authority-tls.key" \
+  -startdate "$(date -u -d '4 minutes ago' +%Y%m%d%H%M%SZ)" -enddate "$(date -u -d '1 minute ago' +%Y%m%d%H%M%SZ)" \
+  2> "$work/openssl"
+cat "$work/expired/leaf.crt" "$work/expired/authority-tls.crt" > "$work/expired/tls.crt"
+refuses 401 invalid_client --cert "$work/expired/tls.crt" --key "$work/expired/tls.key" "${request[@]}"
 
 say "It changes itself; the answer has its next token."
-issuer -X PUT -H "Authorization: Bearer $token" -H "Content-Type: application/json" -d '{
+issuer -X PUT -H "Authorization: Bearer $management" -H "Content-Type: application/json" -d '{
   "client_id": "'"$client_id"'",
   "client_name": "Reports of the year",
   "tls_client_auth_san_email": "reports@shop.example"
 }' "$uri" > "$work/client.json"
 member client_name < "$work/client.json"
-token=$(member registration_access_token < "$work/client.json")
+management=$(member registration_access_token < "$work/client.json")
 
 say "It ends itself, and its certificate with it."
-issuer -X DELETE -H "Authorization: Bearer $token" -o /dev/null -w '%{http_code}\n' "$uri"
-issuer --cert "$work/tls.crt" --key "$work/tls.key" -d grant_type=client_credentials -d "client_id=$client_id" \
-  "$token_endpoint"; echo
-kubectl -n "$namespace" delete "clientcertificate/$name"
+answers 204 -X DELETE -H "Authorization: Bearer $management" "$uri"
+refuses 401 invalid_client --cert "$work/own/tls.crt" --key "$work/own/tls.key" "${request[@]}"
+kubectl -n "$NAMESPACE" delete "clientcertificate/$name"

@@ -36,6 +36,7 @@ class JwksServer:
         etag: ``ETag``; a request that has it is answered with 304.
         requests: Headers of the requests.
         ca_file: The CA of its certificate.
+        file: A file whose content is the document instead of ``body``.
     """
 
     ca_file: Path
@@ -45,6 +46,7 @@ class JwksServer:
     headers: dict[str, str] = field(default_factory=dict)
     etag: str = ""
     requests: list[Mapping[str, str]] = field(default_factory=list)
+    file: Path | None = None
 
     @property
     def url(self) -> str:
@@ -55,7 +57,9 @@ class JwksServer:
         headers = self.headers | ({"ETag": self.etag} if self.etag else {})
         if self.etag and request.headers.get("If-None-Match") == self.etag:
             return web.Response(status=304, headers=headers)
-        return web.Response(status=self.status, body=self.body, headers=headers)
+        return web.Response(
+            status=self.status, body=self.file.read_bytes() if self.file else self.body, headers=headers
+        )
 
 
 @asynccontextmanager

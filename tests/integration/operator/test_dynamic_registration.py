@@ -1,22 +1,18 @@
-"""Clients registered at the issuer: objects of the real API, by the real rights, and docs/examples/register.sh."""
+"""Clients registered at the issuer: objects of the real API, by the real rights."""
 
-import asyncio
-import os
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from builders.world import REPOSITORY, World, eventually
+from builders.world import World, eventually
 from mintls.issuer.settings import RegistrationSecret
-from mintls.kube.paths import CERTIFICATE_AUTHORITIES, OAUTH_CLIENTS, SECRETS
+from mintls.kube.paths import OAUTH_CLIENTS, SECRETS
 
 pytestmark = pytest.mark.cluster
 
 SYSTEM = "mintls-system"
 INITIAL = "initial-access-token-of-the-team-shop"
-EXAMPLE = REPOSITORY / "docs" / "examples" / "register.sh"
 
 
 async def granted(world: World, **limits: str) -> str:
@@ -44,30 +40,6 @@ async def call(world: World, method: str, path: str, token: str, metadata: Any =
         session.request(method, url, headers=headers, json=metadata, ssl=False) as reply,
     ):
         return reply.status, await reply.json() if reply.status != 204 else {}
-
-
-async def test_the_example_runs(world: World, tmp_path: Path) -> None:
-    await granted(world, scopes="orders.read")
-    authority = await world.ready(CERTIFICATE_AUTHORITIES, None, "default")
-    (tmp_path / "ca.crt").write_text(authority["status"]["keys"][0]["certificate"])
-    environment = os.environ | {
-        "ISSUER": world.installation.issuer_url,
-        "CA": str(tmp_path / "ca.crt"),
-        "INITIAL_TOKEN": INITIAL,
-        "KUBECONFIG": str(world.cluster.kubeconfig),
-    }
-    process = await asyncio.create_subprocess_exec(
-        str(EXAMPLE), env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    out, _ = await process.communicate()
-    said = out.decode()
-    assert process.returncode == 0, said
-    for line in ("email:reports@shop.example", "Bearer", "Reports of the year", "204"):
-        assert line in said, said
-    assert said.count('"error":"invalid_token"') == 1, said
-    # No certificate, and the one of a client that is gone; that of somebody else ends the handshake.
-    assert said.count('"error":"invalid_client"') == 2, said
-    assert "the handshake failed" in said, said
 
 
 POLICY = """
