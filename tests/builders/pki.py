@@ -101,10 +101,15 @@ class Leaf:
         return encode_private_key(self.key)
 
     def write(self, directory: Path, name: str = "tls") -> tuple[Path, Path]:
-        """``name.crt`` and ``name.key`` in a directory: what curl's --cert and --key take."""
+        """``name.crt`` and ``name.key`` in a directory: what curl's --cert and --key take.
+
+        Each appears whole: another program may be reading it, which was started with the same leaf a moment ago.
+        """
         crt, key = directory / f"{name}.crt", directory / f"{name}.key"
-        crt.write_bytes(self.tls_crt)
-        key.write_bytes(self.tls_key)
+        for path, content in ((crt, self.tls_crt), (key, self.tls_key)):
+            fresh = path.with_name(f".{path.name}")
+            fresh.write_bytes(content)
+            fresh.replace(path)
         return crt, key
 
 
