@@ -218,6 +218,9 @@ def _jws_payload(assertion: str) -> bytes:
 
 
 def _key(key: Jwk, path: str) -> AssertionKey:
+    for name in ("kid", "use", "alg"):
+        if not isinstance(key.members.get(name), str | None):
+            raise KeyNotUsable(f"{path}.{name} must be a string (RFC 7517 section 4)")
     if key.members.get("use") not in {None, "sig"}:
         raise KeyNotUsable(f"{path}.use must be sig, or left out: the key is for signatures (RFC 7517 section 4.2)")
     public = {name: str(key.members[name]) for name in sorted(_OF_THE_KEY & key.members.keys()) if key.members[name]}

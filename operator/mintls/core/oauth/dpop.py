@@ -161,15 +161,16 @@ def _public_key(members: Any, alg: str) -> Any:
 def _wrong_request(claims: _Claims, method: str, urls: Collection[str]) -> str:
     """Methods have a case (RFC 9110 section 9.1)."""
     if claims.htm != method:
-        return f"htm is {claims.htm[:32]!r}, the method is {method[:32]}"
+        return f"htm is {claims.htm[:32]!r}, the method is {method[:32]!r}"
     return "" if normalized_uri(claims.htu) in urls and claims.htu else f"htu is {claims.htu[:256]!r}: another URL"
 
 
 def _wrong_time(claims: _Claims, now: datetime) -> str:
-    age = now.timestamp() - claims.iat
-    if age >= LONGEST_LIFE.total_seconds():
+    # Compared, never subtracted: a number in JSON may be larger than any float.
+    seconds = now.timestamp()
+    if claims.iat <= seconds - LONGEST_LIFE.total_seconds():
         return "iat is too long ago"
-    return "iat is in the future" if not age >= -_SKEW.total_seconds() else ""
+    return "iat is in the future" if claims.iat > seconds + _SKEW.total_seconds() else ""
 
 
 def _wrong_identifier(claims: _Claims) -> str:

@@ -171,7 +171,8 @@ class OAuthError(Exception):
     Attributes:
         code: ``error`` of the answer.
         reason: Why, for the audit log and the metrics.
-        detail: What exactly, for the audit log; may hold what the client sent, never a token or a key.
+        detail: What exactly, for the audit log; may hold what the client sent, never a token or a key. Halves of
+            characters, which JSON can escape (RFC 8259 section 8.2) and UTF-8 cannot write, are escaped in it.
     """
 
     code: ClassVar[str]
@@ -180,7 +181,7 @@ class OAuthError(Exception):
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(reason, detail)
         self.reason = reason
-        self.detail = detail
+        self.detail = detail.encode(errors="backslashreplace").decode()
 
     @property
     def description(self) -> str:

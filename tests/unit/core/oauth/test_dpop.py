@@ -1,12 +1,14 @@
 """URLs in the one way to write them, proofs of any content, and what a full memory of proofs does."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.dpop import proof
+from builders.dpop import KEY, proof
 from builders.pki import NOW, SECOND
 from mintls.core.oauth.dpop import normalized_uri, read_proof
 from mintls.core.oauth.errors import InvalidDpopProof, TemporarilyUnavailable
@@ -62,3 +64,28 @@ def test_a_full_memory_forgets_nothing_that_is_still_good() -> None:
         replays.first(spent("3"), NOW)
     assert not replays.first(spent("1"), NOW)
     assert replays.first(spent("3", 120), NOW + 60 * SECOND)
+
+
+PUBLIC = KEY.as_dict(private=False)
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (lambda: proof(header={"jwk": PUBLIC | {"use": []}}), "use must be a string"),
+        (lambda: proof(header={"jwk": PUBLIC | {"alg": {}}}), "alg must be a string"),
+        (lambda: proof(header={"jwk": PUBLIC | {"kty": "\ud800"}}), r"Unsupported kty: \ud800"),
+        (lambda: proof(iat=10**400), "iat is in the future"),
+        (lambda: proof(iat=-(10**400)), "iat is too long ago"),
+    ],
+)
+def test_a_member_of_another_type_is_refused_in_words_that_can_be_logged(made: Callable[[], str], why: str) -> None:
+    with pytest.raises(InvalidDpopProof) as refused:
+        read_proof((made(),), method="POST", urls={"https://localhost:9443/token"}, now=NOW)
+    assert why in msgspec.json.decode(msgspec.json.encode(refused.value.detail))
+
+
+def test_a_method_that_is_no_text_is_refused() -> None:
+    with pytest.raises(InvalidDpopProof) as refused:
+        read_proof((proof(),), method="\udcff", urls={"https://localhost:9443/token"}, now=NOW)
+    assert r"the method is '\udcff'" in refused.value.detail
