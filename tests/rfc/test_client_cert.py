@@ -1,5 +1,6 @@
 """RFC 9440 over real TLS: whose headers are believed, and that what they say is judged as a handshake's certificate."""
 
+import base64
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -173,3 +174,15 @@ async def test_rfc_9440_3_2_a_long_chain_fits_into_the_headers(bench: Bench) -> 
     leaf = bench.authority.client()
     long = replace(leaf, chain=leaf.chain * 8)
     assert (await through(bench, client_cert(long))).status == 200
+
+
+async def test_rfc_5280_4_1_2_a_certificate_that_can_only_half_be_read_is_refused(bench: Bench) -> None:
+    leaf = bench.authority.client()
+    for broken in (
+        leaf.der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01"),
+        leaf.der.replace(b"test intermediate", b"test\xffintermediate"),
+    ):
+        assert broken != leaf.der
+        reply = await through(bench, [("Client-Cert", f":{base64.b64encode(broken).decode()}:")])
+        assert (reply.status, reply.json["error"]) == (401, "invalid_client")
+        assert bench.audit[-1]["reason"] == "unreadable_certificate"

@@ -5,13 +5,13 @@ it is. Neither leaves a key or a Secret in the cluster.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from mintls.controllers.entropy import new_serial
@@ -288,7 +288,7 @@ class SigningRequestController(ServiceRequestController):
 def _public_key(encoded: str) -> PublicKey | None:
     try:
         return cast("PublicKey", load_der_public_key(base64.b64decode(encoded)))
-    except (ValueError, binascii.Error):
+    except (ValueError, UnsupportedAlgorithm):
         return None
 
 
@@ -297,5 +297,5 @@ def _requested_key(encoded: str) -> PublicKey | None:
     try:
         request = x509.load_pem_x509_csr(base64.b64decode(encoded))
         return cast("PublicKey", request.public_key()) if request.is_signature_valid else None
-    except (ValueError, binascii.Error):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         return None

@@ -25,5 +25,5 @@ def leaf_of(message: bytes, *, tls13: bool) -> x509.Certificate | None:
         return None
     try:
         return x509.load_der_x509_certificate(message[begin:end])
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         return None

@@ -117,6 +117,6 @@ def _readable(chain: Sequence[bytes]) -> list[x509.Certificate]:
     for der in chain:
         try:
             certificates.append(x509.load_der_x509_certificate(der))
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             continue
     return certificates

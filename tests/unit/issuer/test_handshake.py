@@ -36,3 +36,9 @@ def test_one_that_is_cut_off(end: int, tls13: bool) -> None:  # noqa: FBT001 - h
 @given(st.binary(), st.booleans())
 def test_anything_else(message: bytes, tls13: bool) -> None:  # noqa: FBT001 - hypothesis gives it
     assert leaf_of(message, tls13=tls13) is None
+
+
+def test_a_certificate_of_a_version_that_x509_does_not_know() -> None:
+    der = LEAF.der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x03")
+    assert der != LEAF.der
+    assert leaf_of(b"\x0b" + sized(sized(sized(der))), tls13=False) is None

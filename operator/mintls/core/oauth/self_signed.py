@@ -70,11 +70,11 @@ def certificates_of_jwks(keys: Iterable[Jwk], path: str) -> tuple[CertificateFac
 
 def may_be_registered(certificate: x509.Certificate) -> bool:
     """Whether a client could have registered it: a certificate that vouches for itself and for nothing else."""
-    if certificate.issuer != certificate.subject:  # nearly all others: they cost no signature
-        return False
     try:
+        if certificate.issuer != certificate.subject:  # nearly all others: they cost no signature
+            return False
         _usable(facts(certificate), "it")
-    except (InvalidCertificate, CertificateNotUsable):
+    except (InvalidCertificate, CertificateNotUsable, ValueError):  # the last: a name that cannot be decoded
         return False
     return True
 

@@ -73,7 +73,7 @@ def read_certificate(der: bytes) -> CertificateFacts:
     """
     try:
         certificate = x509.load_der_x509_certificate(der)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise InvalidCertificate(f"this is not an X.509 certificate in DER: {error}") from error
     return facts(certificate)
 
@@ -86,6 +86,7 @@ def facts(certificate: x509.Certificate) -> CertificateFacts:
     """
     try:
         subject = _subject(certificate)
+        _ = certificate.issuer  # decoded when it is asked for, which others do later and outside of this
         alternatives = _alternatives(certificate)
         names = frozenset(_names(alternatives)) | ({subject} if subject else frozenset())
         public_key = certificate.public_key()
@@ -114,7 +115,7 @@ def load_pem_chain(pem: bytes) -> tuple[x509.Certificate, ...]:
     """
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise InvalidCertificate(f"this is not a certificate in PEM (BEGIN CERTIFICATE): {error}") from error
 
 

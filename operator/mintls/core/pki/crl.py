@@ -162,7 +162,7 @@ def _entry(serial: int, entry: Revoked) -> x509.RevokedCertificate:
 def _read(block: bytes) -> RevocationList:
     try:
         return _facts(x509.load_pem_x509_crl(block))
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+    except (ValueError, x509.InvalidVersion, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
         raise InvalidRevocationList(f"a CRL cannot be read: {error}") from error
 
 

@@ -30,6 +30,12 @@ class CertificateRequest:
     names: tuple[SubjectName, ...]
 
 
+_UNREADABLE = (
+    *(ValueError, UnsupportedAlgorithm),
+    *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
+
+
 def read_request(pem: str) -> CertificateRequest:
     """Read a request and make sure that it was signed by the key that it is for (RFC 2986 section 4.2).
 
@@ -45,7 +51,7 @@ def read_request(pem: str) -> CertificateRequest:
         proven = request.is_signature_valid
         alternatives = _alternatives(request)
         key = request.public_key()
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except _UNREADABLE as error:
         raise RequestBroken(f"is no certificate request in PEM (BEGIN CERTIFICATE REQUEST): {error}") from error
     if not proven:
         raise RequestBroken("is not signed by the key that it is for: make it anew with that key")

@@ -3,6 +3,7 @@
 import base64
 import subprocess
 from pathlib import Path
+from ssl import DER_cert_to_PEM_cert
 
 import pytest
 from cryptography import x509
@@ -148,3 +149,26 @@ def test_the_key_fingerprint_is_the_one_that_openssl_computes(tmp_path: Path) ->
     der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=pem, capture_output=True, check=True)
     digest = subprocess.run(["openssl", "dgst", "-sha256"], input=der.stdout, capture_output=True, check=True).stdout
     assert key_fingerprint(load_pem_chain(crt.read_bytes())[0]) == digest.decode().split()[-1]
+
+
+@pytest.mark.parametrize("version", [1, 3, 127])
+def test_a_version_that_x509_does_not_know_is_refused(version: int) -> None:
+    der = _of_version(AUTHORITY.client().der, version)
+    with pytest.raises(InvalidCertificate, match=r"is not an X\.509 certificate in DER"):
+        read_certificate(der)
+    with pytest.raises(InvalidCertificate, match="is not a certificate in PEM"):
+        load_pem_chain(DER_cert_to_PEM_cert(der).encode())
+
+
+def _of_version(der: bytes, version: int) -> bytes:
+    """RFC 5280 section 4.1.2.1: the version is the first thing in it, and 2 stands for 3."""
+    before = b"\xa0\x03\x02\x01"
+    assert der.count(before + b"\x02") == 1
+    return der.replace(before + b"\x02", before + bytes([version]))
+
+
+def test_an_issuer_that_cannot_be_decoded_is_refused() -> None:
+    der = AUTHORITY.client().der
+    assert der.count(b"test intermediate") == 1
+    with pytest.raises(InvalidCertificate, match="cannot be read"):
+        read_certificate(der.replace(b"test intermediate", b"test\xffintermediate"))

@@ -1,5 +1,6 @@
 """Certification requests: what is read of one, and which prove nothing."""
 
+import base64
 from collections.abc import Callable
 
 import pytest
@@ -45,9 +46,17 @@ def forged() -> str:
     return made.public_bytes(serialization.Encoding.PEM).decode()
 
 
+def of_another_version() -> str:
+    """RFC 2986 section 4.1: there is version 0."""
+    der = x509.load_pem_x509_csr(request().encode()).public_bytes(serialization.Encoding.DER)
+    encoded = base64.encodebytes(der.replace(b"\x02\x01\x00", b"\x02\x01\x01", 1)).decode()
+    return f"-----BEGIN CERTIFICATE REQUEST-----\n{encoded}-----END CERTIFICATE REQUEST-----\n"
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (of_another_version, "1 is not a valid CSR version"),
         (lambda: "", "is no certificate request in PEM"),
         (lambda: pki.authority().bundle, "is no certificate request in PEM"),
         (lambda: request().replace("M", "!", 3), "is no certificate request in PEM"),
