@@ -14,6 +14,7 @@ from mintls.core.oauth.registration_grant import RegistrationGrant, token_hash
 from mintls.core.oauth.self_signed import jwks_of
 from mintls.core.pki.names import SubjectKind, SubjectName
 from mintls.issuer.settings import RegistrationSecret
+from mintls.reconcile.registeredclient import TOKENS_ANNOTATION
 
 INITIAL = "initial-access-token-of-the-team-shop"
 GRANT = RegistrationGrant(
@@ -93,11 +94,11 @@ REFUSED: tuple[tuple[str, str, Any, str], ...] = (
      {**SELF_SIGNED, "jwks": {"keys": [{**EC, "x5c": [7]}]}}, "jwks.keys[0].x5c"),
     ("7591-2", "no certificate", {**SELF_SIGNED, "jwks": {"keys": [EC]}},
      "has no x5c"),
-    ("7591-2", "a name with a line break", {"client_name": "a\nb"}, "client_name"),
     ("7517-4", "a use that is no string", {**ASSERTIONS, "jwks": {"keys": [{**EC, "use": []}]}},
      "jwks.keys[0].use must be a string"),
     ("7517-4", "a kid that is no string", {**ASSERTIONS, "jwks": {"keys": [{**EC, "kid": [1]}]}},
      "jwks.keys[0].kid must be a string"),
+    ("7591-2", "a name with a line break", {"client_name": "a\nb"}, "client_name"),
     ("7591-2", "a long name", {"client_name": "a" * 257}, "client_name"),
     ("8705-2.1.2", "two names",
      {"tls_client_auth_san_dns": "a.shop.svc", "tls_client_auth_san_ip": "10.0.0.7"}, "exactly one"),
@@ -330,3 +331,22 @@ async def test_nothing_is_there_unless_the_issuer_is_told_so(tmp_path: Path) -> 
         assert (await register(bench, {})).status == 404
         document = (await bench.curl("/.well-known/oauth-authorization-server", mtls=False)).json
         assert "registration_endpoint" not in document
+
+
+@pytest.mark.parametrize("path", ["/register", "/register/shop:a"])
+async def test_rfc_9110_5_5_a_token_in_octets_that_are_no_text_is_refused(bench: Bench, path: str) -> None:
+    async with bench.connect(mtls=False) as connection:
+        method = "POST" if path == "/register" else "DELETE"
+        await connection.send(
+            f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nAuthorization: Bearer ".encode()
+            + b"\xff\r\n\r\n"
+        )
+        assert error(await connection.reply()) == (401, "invalid_token")
+
+
+async def test_tokens_that_somebody_else_has_written_beside_are_none(bench: Bench) -> None:
+    made = (await register(bench, {})).json
+    [client] = bench.registry.clients.values()
+    client["metadata"]["annotations"][TOKENS_ANNOTATION] += " \u00fc"
+    assert (await manage(bench, "GET", made)).status == 200
+    assert error(await manage(bench, "GET", made, token="\u00fc")) == (401, "invalid_token")

@@ -192,15 +192,15 @@ class Front:
         connection = ssl_connection(request.get_extra_info("ssl_object"))
         return Call(
             now=trail.time,
-            content_type=request.headers.get("Content-Type"),
-            authorization=request.headers.get("Authorization"),
+            content_type=_line(request, "Content-Type"),
+            authorization=_line(request, "Authorization"),
             accept=_accept(request),
             body=body,
-            query=request.rel_url.raw_query_string,
-            target=unquote(request.match_info.get("target", "")),
+            query=_text(request.rel_url.raw_query_string),
+            target=_text(unquote(request.match_info.get("target", ""))),
             peer=lambda: self._peers.of(connection),
             trail=trail,
-            header=lambda name: tuple(request.headers.getall(name, ())),
+            header=lambda name: _lines(request, name),
         )
 
     @web.middleware
@@ -255,7 +255,25 @@ def probe_app(metrics: Metrics, missing: Callable[[], Iterable[str]]) -> web.App
 
 def _accept(request: web.Request) -> str | None:
     """``Accept``, whose several lines are one list (RFC 9110 section 5.3)."""
-    return ", ".join(request.headers.getall("Accept", ())) or None
+    return ", ".join(_lines(request, "Accept")) or None
+
+
+def _line(request: web.Request, name: str) -> str | None:
+    value = request.headers.get(name)
+    return None if value is None else _text(value)
+
+
+def _lines(request: web.Request, name: str) -> tuple[str, ...]:
+    return tuple(map(_text, request.headers.getall(name, ())))
+
+
+def _text(octets: str) -> str:
+    """What came in a header or a URL, with a replacement character for octets that are no UTF-8.
+
+    aiohttp hands these on as lone surrogates, which can neither be hashed nor be written into a log. No value with such
+    a character means anything here.
+    """
+    return octets if octets.isascii() else octets.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _request_id(request: web.Request) -> str:

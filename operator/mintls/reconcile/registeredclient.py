@@ -69,7 +69,9 @@ def grant_name(client: Object) -> str:
 def is_token_of(client: Object, token_hash: bytes) -> bool:
     """Whether a registration access token is one of the client's."""
     # Each is compared, so that it takes as long for the newest as for an older one.
-    return sum(hmac.compare_digest(known, _written(token_hash)) for known in _tokens(client)) > 0
+    # As octets: the annotation is not the issuer's alone, and of text compare_digest takes ASCII only.
+    wanted = _written(token_hash).encode()
+    return sum(hmac.compare_digest(known.encode(), wanted) for known in _tokens(client)) > 0
 
 
 def has_older_tokens(client: Object, token_hash: bytes) -> bool:

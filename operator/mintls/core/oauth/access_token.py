@@ -154,7 +154,7 @@ def read_access_token(token: str, keys: Iterable[SigningKey]) -> AccessTokenClai
             return None
         payload = _jws.decode(token, key.private_key.public_key(), algorithms=[key.alg])
         return _decode(payload)
-    except (jwt.PyJWTError, msgspec.DecodeError, UnicodeError):
+    except (jwt.PyJWTError, msgspec.DecodeError, UnicodeError, RecursionError):
         return None
 
 

@@ -69,7 +69,7 @@ def parse_query(query: str) -> Form:
     if empty is not None:
         raise InvalidRequest(Reason.MALFORMED_DEMAND, f"parameter {empty[:64]!r} has no value")
     try:
-        return _parse(query.encode())
+        return _parse(query.encode(errors="surrogatepass"))
     except InvalidRequest as error:
         raise InvalidRequest(Reason.MALFORMED_DEMAND, error.detail) from error
 

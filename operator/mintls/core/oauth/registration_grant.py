@@ -78,7 +78,7 @@ def read_grant(name: str, namespace: str, data: Mapping[str, bytes]) -> Registra
 
 def token_hash(token: str) -> bytes:
     """SHA-256 of a token of at least 128 random bits: nobody finds the token by it."""
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
 
 
 def grant_of(grants: Iterable[RegistrationGrant], token: str) -> RegistrationGrant | None:

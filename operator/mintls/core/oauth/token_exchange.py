@@ -162,6 +162,6 @@ def expiry_of(token: str) -> int:
     """``exp`` of a JWT that somebody else has verified, in seconds since the epoch; 0 if it has none."""
     try:
         expiry = jwt.decode(token, options={"verify_signature": False}).get("exp")
-    except jwt.InvalidTokenError:
+    except (jwt.InvalidTokenError, UnicodeError, RecursionError):
         return 0
     return expiry if isinstance(expiry, int) else 0

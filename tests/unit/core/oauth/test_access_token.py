@@ -145,6 +145,11 @@ def test_anything_else_is_nothing(token: str) -> None:
     assert read_access_token(token, [KEY]) is None
 
 
+def test_a_header_that_is_nested_too_deep_is_nothing() -> None:
+    nested = base64.urlsafe_b64encode(b'{"kid": ' + b"[" * 20_000).decode()
+    assert read_access_token(f"{nested}.e30.x", (KEY,)) is None
+
+
 @given(st.text() | st.from_regex(r"[A-Za-z0-9_-]{0,40}\.[A-Za-z0-9_-]{0,40}\.[A-Za-z0-9_-]{0,90}", fullmatch=True))
 def test_no_text_makes_reading_fail(token: str) -> None:
     assert read_access_token(token, [KEY]) is None
