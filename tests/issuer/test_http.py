@@ -95,9 +95,51 @@ class TestBody:
     ) -> None:
         async with bench.connect(bench.authority.client()) as connection:
             await connection.send(b"POST /token HTTP/1.1\r\nHost: x\r\nBad Header\x00: s3cret\r\n\r\n")
-            assert (await connection.reply()).status == 400
+            reply = await connection.reply()
+        assert (reply.status, reply.json["error"]) == (400, "invalid_request")
+        assert (reply.headers["server"], reply.headers["connection"]) == ("mintls", "close")
+        assert reply.headers["x-request-id"]
+        assert b"s3cret" not in reply.body
         assert "s3cret" not in caplog.text
         assert "Traceback" not in caplog.text
+
+    @pytest.mark.parametrize(
+        "header", [b"Authorization: s3cret\x7f", b"Accept: " + b"a" * 9000, b"Content-Length: x", b"s3cret"]
+    )
+    async def test_no_line_of_malformed_http_is_repeated(self, bench: Bench, header: bytes) -> None:
+        async with bench.connect(bench.authority.client()) as connection:
+            await connection.send(b"POST /token HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n")
+            reply = await connection.reply()
+        assert (reply.status, reply.json["error"]) == (400, "invalid_request")
+        assert reply.body.count(b"s3cret") + reply.body.count(b"aaa") == 0
+
+    @pytest.mark.parametrize("path", ["/token", "/nothing"])
+    @pytest.mark.parametrize("expected", [b"200-maybe", b"\xff"])
+    async def test_rfc_9110_10_1_1_another_expectation_is_417(self, bench: Bench, path: str, expected: bytes) -> None:
+        async with bench.connect(bench.authority.client()) as connection:
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nExpect: ".encode()
+            await connection.send(head + expected + b"\r\n\r\n")
+            reply = await connection.reply()
+        assert (reply.status, reply.json["error"]) == (417, "invalid_request")
+        assert reply.headers["x-request-id"]
+
+    async def test_rfc_9110_10_1_1_a_body_is_asked_for(self, bench: Bench) -> None:
+        data = ("-d", GOOD.decode(), "-H", "Expect: 100-Continue")
+        assert (await bench.curl("/token", *data, leaf=bench.authority.client())).status == 100
+
+    @pytest.mark.parametrize("octet", [b"\xff", b"\xc3", b"\xed\xa0\x80"])
+    async def test_octets_that_are_no_text_are_refused_or_of_no_meaning(self, bench: Bench, octet: bytes) -> None:
+        async with bench.connect(bench.authority.client()) as connection:
+            for path, header, status in (
+                ("/token", b"Authorization: Basic ", 401),
+                ("/token", b"Accept: ", 200),
+                ("/token", b"X-Request-ID: ", 200),
+                ("/introspect", b"Accept: application/", 400),
+            ):
+                lines = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: {len(GOOD)}\r\n"
+                await connection.send(lines.encode() + header + octet + b"\r\n\r\n" + GOOD)
+                assert (await connection.reply()).status == status
+        assert all(line["decision"] != "failed" for line in bench.audit)
 
 
 class TestRouting:

@@ -1,8 +1,9 @@
-"""A listening socket of aiohttp with the limits that aiohttp does not have."""
+"""A listening socket of aiohttp with the limits that aiohttp does not have, and with answers of our own throughout."""
 
 import asyncio
 import logging
 import ssl
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
@@ -15,11 +16,54 @@ _BACKLOG = 1024
 _SHUTDOWN_SECONDS = 2.0
 
 
-class _Refuse(asyncio.Protocol):
+type Refuse = Callable[[web.BaseRequest, int], web.Response]
+"""Makes the answer to a request that never gets as far as the application, by its status."""
+
+
+class _End(asyncio.Protocol):
     """Takes a connection only to end it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()
+
+
+class _Protocol(web.RequestHandler):
+    """aiohttp's, but for what it says to malformed HTTP: it would show the line, in which a credential may be."""
+
+    __slots__ = ("_refuse",)
+
+    def __init__(self, server: web.Server, refuse: Refuse, limits: Limits) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type] # allowed, and the audit log says more
+            logger=_quiet_logger(),
+            keepalive_timeout=limits.idle_seconds,
+            lingering_time=2.0,
+            auto_decompress=False,
+        )
+        self._refuse = refuse
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Log it as aiohttp does, and answer in the issuer's words.
+
+        Raises:
+            ConnectionError: Some of an answer was sent already.
+        """
+        del message
+        super().handle_error(request, status, exc, "")
+        response = self._refuse(request, status)
+        response.force_close()
+        response.headers["Connection"] = (
+            "close"  # aiohttp takes what it cannot read for HTTP/1.0, where that goes unsaid
+        )
+        return response
 
 
 class Listener:
@@ -29,24 +73,20 @@ class Listener:
         port: The port that it listens at, which the system chose if 0 was asked for.
     """
 
-    def __init__(self, app: web.Application, address: Address, limits: Limits, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, app: web.Application, address: Address, limits: Limits, tls: ssl.SSLContext | None, refuse: Refuse
+    ) -> None:
         self._address = address
         self._limits = limits
         self._tls = tls
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,  # the audit log says more
-            logger=_quiet_logger(),
-            keepalive_timeout=limits.idle_seconds,
-            lingering_time=2.0,
-            auto_decompress=False,
-            shutdown_timeout=limits.shutdown_seconds,
-        )
+        self._refuse = refuse
+        self._runner = web.AppRunner(app, shutdown_timeout=limits.shutdown_seconds)
         self._server: asyncio.Server | None = None
         self.port = address.port
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
+        self._expect_nothing()
         try:
             self._server = await asyncio.get_running_loop().create_server(
                 self._protocol,
@@ -74,8 +114,27 @@ class Listener:
     def _protocol(self) -> asyncio.Protocol:
         server = self._runner.server
         if server is None or len(server.connections) >= self._limits.connections:
-            return _Refuse()
-        return server()
+            return _End()
+        return _Protocol(server, self._refuse, self._limits)
+
+    def _expect_nothing(self) -> None:
+        """Look at ``Expect`` (RFC 9110 section 10.1.1) before the application does, which repeats what it says."""
+        server = self._runner.server
+        if server is None:
+            return
+        server.request_handler = _expecting(server.request_handler, self._refuse)
+
+
+type _Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def _expecting(handle: _Handle, refuse: Refuse) -> _Handle:
+    async def look(request: web.BaseRequest) -> web.StreamResponse:
+        if request.headers.get("Expect", "100-continue").lower() != "100-continue":
+            return refuse(request, 417)
+        return await handle(request)
+
+    return look
 
 
 class _Brief(logging.Filter):

@@ -21,7 +21,7 @@ from mintls.issuer.paths import Paths
 from mintls.issuer.registry import KubeRegistry, Registry
 from mintls.issuer.remotekeys import RemoteKeys
 from mintls.issuer.reviews import KubeReviewer, Reviewer
-from mintls.issuer.server import Front, probe_app
+from mintls.issuer.server import Front, probe_app, refuse
 from mintls.issuer.services import Services
 from mintls.issuer.settings import Settings
 from mintls.issuer.sources import Sources
@@ -100,11 +100,12 @@ class Issuer:
     async def serve(self, stack: AsyncExitStack) -> Ports:
         """Listen, until the stack is closed."""
         settings = self.settings
-        open_listener = Listener(self._front.open_app(), settings.open_address, settings.limits, self._open_tls.base)
-        mtls_listener = Listener(self._front.mtls_app(), settings.mtls_address, settings.limits, self._mtls_tls.base)
+        limits = settings.limits
+        of_all = Listener(self._front.open_app(), settings.open_address, limits, self._open_tls.base, refuse)
+        of_mtls = Listener(self._front.mtls_app(), settings.mtls_address, limits, self._mtls_tls.base, refuse)
         ports = Ports(
-            open=(await stack.enter_async_context(open_listener)).port,
-            mtls=(await stack.enter_async_context(mtls_listener)).port,
+            open=(await stack.enter_async_context(of_all)).port,
+            mtls=(await stack.enter_async_context(of_mtls)).port,
         )
         self._serving = True
         return ports
@@ -174,7 +175,7 @@ async def run_issuer(
 
     async with AsyncExitStack() as stack:
         probes = probe_app(issuer.metrics, missing)
-        await stack.enter_async_context(Listener(probes, settings.probe_address, settings.limits, None))
+        await stack.enter_async_context(Listener(probes, settings.probe_address, settings.limits, None, refuse))
         async with asyncio.TaskGroup() as tasks:
             watches = [
                 *sources.start(tasks),

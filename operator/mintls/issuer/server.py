@@ -5,7 +5,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -163,7 +163,7 @@ class Front:
         except Exception as error:
             trail.reason, trail.detail = "defect", type(error).__name__
             logger.exception("request %s to %s: a defect", trail.request_id, endpoint.name)
-            return Answer(500, error_body("server_error", "the issuer failed; the request id finds the reason"))
+            return Answer(500, error_body(*_REFUSALS[500]))
         trail.decision = "granted" if answer.status < 400 else "refused"
         trail.reason = trail.reason or "ok"
         return answer
@@ -253,6 +253,19 @@ def probe_app(metrics: Metrics, missing: Callable[[], Iterable[str]]) -> web.App
     return app
 
 
+def refuse(request: web.BaseRequest, status: int) -> web.Response:
+    """The answer to a request that gets no further than HTTP; nothing of it is repeated."""
+    code, description = _REFUSALS.get(status, _REFUSALS[500])
+    return _response(Answer(status, error_body(code, description)), _request_id(request))
+
+
+_REFUSALS: Mapping[int, tuple[str, str]] = {
+    400: ("invalid_request", "the request is no well-formed HTTP, or a line of it is too long"),
+    417: ("invalid_request", "100-continue is the one expectation that can be met: leave Expect out"),
+    500: ("server_error", "the issuer failed; the request id finds the reason"),
+}
+
+
 def _accept(request: web.Request) -> str | None:
     """``Accept``, whose several lines are one list (RFC 9110 section 5.3)."""
     return ", ".join(_lines(request, "Accept")) or None
@@ -276,7 +289,7 @@ def _text(octets: str) -> str:
     return octets if octets.isascii() else octets.encode(errors="surrogateescape").decode(errors="replace")
 
 
-def _request_id(request: web.Request) -> str:
+def _request_id(request: web.BaseRequest) -> str:
     """The caller's own request id if it is a harmless one, else a new one."""
     given = request.headers.get(REQUEST_ID)
     return given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
