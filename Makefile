@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup image demo demo-down test check check-lint check-types check-unit format generate unit integration e2e cluster-up cluster-down bench bench-issuer bench-profile bench-smoke clean
+.PHONY: help setup image demo demo-down test check check-lint check-types check-unit format fuzz generate unit integration e2e cluster-up cluster-down bench bench-issuer bench-profile bench-smoke clean
 
 PROVIDER ?= auto
 KEEP ?=
@@ -12,6 +12,7 @@ PYTEST_ARGS ?=
 IMAGE ?=
 BASE_IMAGE ?=
 OUTPUT ?=
+EXAMPLES ?= 20000
 BASE ?=
 WORKERS ?= 2
 # Nothing is formatted or generated without being checked in: CI sees what you saw.
@@ -20,7 +21,7 @@ UV = $(shell command -v uv >/dev/null && uv --version >/dev/null 2>&1 && echo uv
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  Variables: PROVIDER=auto|embedded|kind|existing  KEEP=1 (demo)  NODE=1 (cluster-up)  PYTEST_ARGS=... (test, unit, integration)  WORKERS=$(WORKERS) (test, integration)"
+	@echo "  Variables: PROVIDER=auto|embedded|kind|existing  KEEP=1 (demo)  NODE=1 (cluster-up)  PYTEST_ARGS=... (test, unit, integration, fuzz)  WORKERS=$(WORKERS) (test, integration, fuzz)  EXAMPLES=$(EXAMPLES) (fuzz)"
 
 setup: ## Install what the other targets need (uv, the virtual environment)
 	@hack/setup >/dev/null
@@ -56,6 +57,9 @@ generate: setup ## Write crds/, the API reference and the chart's README anew
 	@$(RUN) python hack/generate
 
 unit: setup check-unit ## Unit tests alone
+
+fuzz: setup ## Look for input that the issuer does not survive: EXAMPLES of each kind, new ones each time
+	@EXAMPLES=$(EXAMPLES) $(RUN) pytest tests/fuzz --hypothesis-profile=fuzz -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 integration: setup ## Tests against a real Kubernetes API and with clients of other languages, WORKERS side by side, each with a cluster of its own
 	@MINTLS_CLUSTER_PROVIDER=$(PROVIDER) $(RUN) pytest tests -m "cluster or witness" $(if $(filter-out existing,$(PROVIDER)),-n $(WORKERS) --dist loadfile) $(PYTEST_ARGS)

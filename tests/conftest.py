@@ -1,11 +1,15 @@
 """What every part of the suite may ask for; a fixture that is not used costs nothing."""
 
+import os
+
 from hypothesis import settings
 
+from builders.fuzz import DEFAULT, FUZZ_PROFILE
 from clusterlib.pytest_plugin import cluster
 
 # A machine that is busy makes any test slow: what is too slow is a benchmark's to say.
-settings.register_profile("mintls", deadline=None)
+settings.register_profile("mintls", deadline=None, max_examples=DEFAULT)
+settings.register_profile(FUZZ_PROFILE, deadline=None, max_examples=int(os.environ.get("EXAMPLES", "20000")))
 settings.load_profile("mintls")
 
 __all__ = ["cluster"]
