@@ -20,6 +20,8 @@ from mintls.core.oauth.client_assertion import keys_of_jwks
 from mintls.core.oauth.forwarded_certificate import Format
 from mintls.core.oauth.registration_grant import RegistrationGrant, token_hash
 from mintls.core.oauth.self_signed import Jwk
+from mintls.issuer.listener import Listener
+from mintls.issuer.server import probe_app, refuse
 from mintls.issuer.settings import RegistrationSecret, TrustedProxy
 
 INITIAL = "initial-access-token-of-the-team-shop"
@@ -59,8 +61,9 @@ class _Errors(logging.Handler):
 class Target:
     """The issuer, and a connection for each kind of caller that is kept as long as the issuer keeps it."""
 
-    def __init__(self, bench: Bench, errors: _Errors) -> None:
+    def __init__(self, bench: Bench, probe_port: int, errors: _Errors) -> None:
         self.bench = bench
+        self.probe_port = probe_port
         self.errors = errors
         self._sockets: dict[str, ssl.SSLSocket] = {}
         self._leaves: dict[str, Leaf] = {}
@@ -163,11 +166,11 @@ def check_reply(reply: Reply, *, has_body: bool = True) -> None:
 def target_in_thread(directory: Path) -> Iterator[Target]:
     """An issuer with everything on, and clients of each kind."""
     started, ended = threading.Event(), threading.Event()
-    found: list[Bench] = []
+    found: list[tuple[Bench, int]] = []
 
     async def serve() -> None:
-        async with running_issuer(directory, EVERYTHING) as bench:
-            found.append(bench)
+        async with running_issuer(directory, EVERYTHING) as bench, _probes(bench) as probes:
+            found.append((bench, probes.port))
             started.set()
             await asyncio.to_thread(ended.wait)
 
@@ -177,7 +180,7 @@ def target_in_thread(directory: Path) -> Iterator[Target]:
     thread.start()
     try:
         assert started.wait(20)
-        target = Target(found[0], errors)
+        target = Target(*found[0], errors)
         _people(target)
         yield target
         target.close()
@@ -186,6 +189,13 @@ def target_in_thread(directory: Path) -> Iterator[Target]:
         thread.join(20)
         logging.getLogger().removeHandler(errors)
     assert not errors.seen
+
+
+def _probes(bench: Bench) -> Listener:
+    issuer = bench.issuer
+    return Listener(
+        probe_app(issuer.metrics, issuer.missing), EVERYTHING.probe_address, EVERYTHING.limits, None, refuse
+    )
 
 
 def _people(target: Target) -> None:
