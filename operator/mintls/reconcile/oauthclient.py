@@ -129,13 +129,13 @@ def _taken(seen: Observed) -> Blocked | None:
     # The holder is named only to those who could see it anyway: a name of another namespace is nobody's business.
     holder = f'OAuthClient "{name}"' if namespace == seen.registration.namespace else "a client of another namespace"
     if seen.contest.what == "clientID":
-        message = f'clientID "{seen.registration.client_id}" is held by {holder}, created earlier: choose another one'
+        message = f'clientID "{seen.registration.client_id}" is held by {holder}, which was first: choose another one'
         return Blocked(Violation(Reason.CLIENT_ID_TAKEN, message), stalled=True)
     subject = seen.registration.subject
     if subject is None:
-        message = f"a certificate that it registers is held by {holder}, created earlier: each client needs its own"
+        message = f"a certificate that it registers is held by {holder}, which was first: each client needs its own"
         return Blocked(Violation(Reason.CERTIFICATE_TAKEN, message), stalled=True)
-    message = f'{subject.kind} "{subject.value}" is held by {holder}, created earlier: choose another identity'
+    message = f'{subject.kind} "{subject.value}" is held by {holder}, which was first: choose another identity'
     return Blocked(Violation(Reason.IDENTITY_TAKEN, message), stalled=True)
 
 

@@ -7,10 +7,11 @@ from cryptography import x509
 
 from mintls.api.v1alpha1.oauthclient import JWK, OAuthClient, TLSClientAuth
 from mintls.core.durations import DurationError, parse_duration
+from mintls.core.oauth.claims import claims
 from mintls.core.oauth.client_assertion import PRIVATE_KEY_JWT, AssertionKey, KeyNotUsable, keys_of_jwks
 from mintls.core.oauth.extra_claims import ClaimNotAllowed, check_claims
 from mintls.core.oauth.jwks_uri import UriNotUsable, check_uri
-from mintls.core.oauth.registration import Registration, default_client_id, spiffe_id
+from mintls.core.oauth.registration import Claim, Registration, default_client_id, spiffe_id
 from mintls.core.oauth.self_signed import (
     SELF_SIGNED,
     CertificateNotUsable,
@@ -19,6 +20,7 @@ from mintls.core.oauth.self_signed import (
     certificates_of_pem,
 )
 from mintls.core.pki.names import SubjectKind, SubjectName
+from mintls.reconcile import conditions as conds
 from mintls.reconcile.credential import Violation
 from mintls.reconcile.installation import Installation
 from mintls.reconcile.policy import foreign_identity
@@ -98,7 +100,21 @@ def registration_of(client: OAuthClient, trust_domain: str) -> Registration:
         signing_algorithm=spec.access_token.signing_algorithm or "",
         dedicated_key=spec.access_token.dedicated_key,
         service_accounts=tuple(account.name for account in spec.service_accounts),
+        held=held_by(client),
     )
+
+
+def held_by(client: OAuthClient) -> frozenset[Claim]:
+    """What the client was seen to hold: its status says so, which the operator alone writes.
+
+    A lost status costs a client no more than its precedence over those that are older.
+    """
+    status = client.status
+    if not status.client_id or conds.holds(status.conditions, "Conflict"):
+        return frozenset()
+    identity = status.identity
+    subject = SubjectName(SubjectKind(identity.type), identity.value) if identity else None
+    return frozenset(claims(status.client_id, subject, (one.thumbprint for one in status.certificates)))
 
 
 def extra_claims_of(client: OAuthClient) -> tuple[tuple[str, str], ...]:

@@ -60,7 +60,7 @@ async def test_a_certificate_belongs_to_one_client(world: World) -> None:
     refused = await world.reason(OAUTH_CLIENTS, second, "billing", "CertificateTaken")
 
     assert refused["message"] == (
-        "a certificate that it registers is held by a client of another namespace, created earlier: "
+        "a certificate that it registers is held by a client of another namespace, which was first: "
         "each client needs its own"
     )
     assert condition(await world.get(OAUTH_CLIENTS, second, "billing"), "Conflict")["status"] == "True"

@@ -1,19 +1,19 @@
 """Who holds a client id, an identity or a certificate when several clients claim it.
 
-The earliest claim holds: by creation time, then by uid, both of which no user can choose and no restart changes.
-Operator and issuer decide by this same table, so they never disagree, and the issuer needs no word from the operator.
+Whoever was seen to hold it keeps it: an older client that is edited takes nothing from a younger one. Among those that
+were not the oldest holds, by creation time, then by uid, both of which no user can choose and no restart changes.
+Operator and issuer decide by this same table, from the same objects.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from mintls.core.oauth.registration import Registration
+from mintls.core.oauth.registration import Claim, Registration
 from mintls.core.pki.certificate import thumbprint
-from mintls.core.pki.names import InvalidName, normalize
+from mintls.core.pki.names import InvalidName, SubjectName, normalize
 
 type Key = tuple[str, str]
-type Claim = tuple[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +29,21 @@ class Contest:
     holder: Key
 
 
+def claims(client_id: str, subject: SubjectName | None, thumbprints: Iterable[str]) -> tuple[Claim, ...]:
+    """What a client claims that has this id, this name or ``None``, and certificates of these thumbprints."""
+    certificates = (("certificate", one) for one in thumbprints)
+    return (("clientID", client_id), *_identity(subject), *certificates)
+
+
 def _claims(registration: Registration) -> tuple[Claim, ...]:
-    certificates = (("certificate", thumbprint(certificate)) for certificate in registration.certificates)
-    return (("clientID", registration.client_id), *_identity(registration), *certificates)
+    return claims(registration.client_id, registration.subject, map(thumbprint, registration.certificates))
 
 
-def _identity(registration: Registration) -> tuple[Claim, ...]:
-    if registration.subject is None:
+def _identity(subject: SubjectName | None) -> tuple[Claim, ...]:
+    if subject is None:
         return ()
     try:
-        return (("identity", normalize(registration.subject)),)
+        return (("identity", normalize(subject)),)
     except InvalidName:
         # A name that cannot be normalized matches no certificate, so it can contest nobody's.
         return ()
@@ -98,7 +103,7 @@ class ClaimTable:
         """
         registration = self._clients[key]
         for claim in _claims(registration):
-            holder = self._holder(self._claimants[claim])
+            holder = self._holder(claim, self._claimants[claim])
             if holder != key:
                 return Contest(what=claim[0], holder=holder)
         return None
@@ -111,19 +116,24 @@ class ClaimTable:
         for claim in _claims(registration):
             others = self._claimants.get(claim, set()) - {registration.key}
             if others:
-                return Contest(what=claim[0], holder=self._holder(others))
+                return Contest(what=claim[0], holder=self._holder(claim, others))
         return None
 
     def by_client_id(self, client_id: str) -> Registration | None:
         """The client that holds the id and all its other claims; ``None`` for an unknown or contested one."""
-        rivals = self._claimants.get(("clientID", client_id))
+        claim = ("clientID", client_id)
+        rivals = self._claimants.get(claim)
         if not rivals:
             return None
-        holder = self._holder(rivals)
+        holder = self._holder(claim, rivals)
         return self._clients[holder] if self.contest(holder) is None else None
 
-    def _holder(self, rivals: Iterable[Key]) -> Key:
-        return min(rivals, key=lambda key: _seniority(self._clients[key]))
+    def _holder(self, claim: Claim, rivals: Iterable[Key]) -> Key:
+        def precedence(key: Key) -> tuple[bool, float, str]:
+            registration = self._clients[key]
+            return (claim not in registration.held, *_seniority(registration))
+
+        return min(rivals, key=precedence)
 
     def __len__(self) -> int:
         return len(self._clients)

@@ -8,6 +8,9 @@ from cryptography import x509
 from mintls.core.oauth.client_assertion import AssertionKey
 from mintls.core.pki.names import SubjectName
 
+type Claim = tuple[str, object]
+"""What only one client can have: what it is, and its value as it is compared."""
+
 
 @dataclass(frozen=True, slots=True)
 class Registration:
@@ -18,7 +21,7 @@ class Registration:
         name: Its name.
         uid: Its uid, which tells it from an earlier object of the same name.
         generation: The ``metadata.generation`` that this was made of.
-        created: Creation time (aware UTC); decides between two claims, see ``claims``.
+        created: Creation time (aware UTC); decides between two claims that nobody holds yet, see ``claims``.
         client_id: ``client_id`` (RFC 6749 section 2.2).
         client_name: ``client_name`` for people, "" if none.
         token_endpoint_auth_method: ``tls_client_auth`` (RFC 8705 section 2.1.1) or ``self_signed_tls_client_auth``
@@ -43,6 +46,7 @@ class Registration:
         jwks_uri: Where its keys or certificates are instead (RFC 7591 section 2), "" if nowhere else.
         service_accounts: Names of the service accounts of its namespace that it may act for.
         ends_with_certificate: Whether no access token outlives the certificate that it was issued over.
+        held: The claims that it was seen to hold: nobody who is older takes one of them from it.
     """
 
     namespace: str
@@ -72,6 +76,7 @@ class Registration:
     signing_algorithm: str = ""
     dedicated_key: bool = False
     service_accounts: tuple[str, ...] = ()
+    held: frozenset[Claim] = frozenset()
 
     @property
     def key(self) -> tuple[str, str]:
