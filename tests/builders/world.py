@@ -186,7 +186,7 @@ class World:
 
     def kubeconfig(self, account: str, server: str = "") -> Path:
         """The account's own credentials; ``server``: ``host:port`` or URL of something before the API server."""
-        token = self.cluster.kubectl("-n", SYSTEM, "create", "token", account, "--duration", "1h").strip()
+        token = self._token(account)
         config = json.loads(self.cluster.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
         config["users"][0]["user"] = {"token": token}
         if server:
@@ -194,6 +194,20 @@ class World:
         path = self.folder / f"{account}.kubeconfig"
         path.write_text(json.dumps(config))
         return path
+
+    def service_account(self, account: str) -> tuple[Path, dict[str, str]]:
+        """What a pod of the account has mounted, and the variables that Kubernetes sets in it."""
+        folder = self.folder / f"{account}-mounted"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        config = json.loads(self.cluster.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+        authority = config["clusters"][0]["cluster"]["certificate-authority-data"]
+        (folder / "ca.crt").write_bytes(base64.b64decode(authority))
+        (folder / "token").write_text(self._token(account))
+        host, port = self.server()
+        return folder, {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": str(port)}
+
+    def _token(self, account: str) -> str:
+        return self.cluster.kubectl("-n", SYSTEM, "create", "token", account, "--duration", "1h").strip()
 
     def server(self) -> tuple[str, int]:
         """Host and port of the API server."""

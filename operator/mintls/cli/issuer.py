@@ -89,7 +89,9 @@ def issuer(**options: Any) -> None:
         raise click.ClickException(str(error)) from error
 
     async def part(stop: asyncio.Event) -> None:
-        async with ApiClient.connect(options["kubeconfig"], user_agent="mintls-issuer") as api:
+        async with ApiClient.connect(
+            options["kubeconfig"], service_account=options["service_account"], user_agent="mintls-issuer"
+        ) as api:
             await run_issuer(settings, api, stop)
 
     try:

@@ -66,7 +66,8 @@ def operator(**options: Any) -> None:
     host, port = address(options["health_address"])
 
     async def part(stop: asyncio.Event) -> None:
-        await _run(settings, options["kubeconfig"], host, port, stop)
+        configuration = (options["kubeconfig"], options["service_account"])
+        await _run(settings, configuration, host, port, stop)
 
     try:
         run(part)
@@ -100,9 +101,18 @@ def _settings(options: dict[str, Any]) -> OperatorSettings:
     )
 
 
-async def _run(settings: OperatorSettings, kubeconfig: str | None, host: str, port: int, stop: asyncio.Event) -> None:
+async def _run(
+    settings: OperatorSettings,
+    configuration: tuple[str | None, str | None],
+    host: str,
+    port: int,
+    stop: asyncio.Event,
+) -> None:
     metrics = Metrics()
-    async with ApiClient.connect(kubeconfig, user_agent="mintls-operator", on_request=metrics.request_made) as api:
+    kubeconfig, account = configuration
+    async with ApiClient.connect(
+        kubeconfig, service_account=account, user_agent="mintls-operator", on_request=metrics.request_made
+    ) as api:
         operator = Operator(settings, api, lambda: datetime.now(UTC), metrics)
         async with serve_health(
             host,

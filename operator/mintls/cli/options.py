@@ -17,6 +17,12 @@ _SHARED = (
         help="Kubeconfig file. Left out: KUBECONFIG, else the pod's service account.",
     ),
     click.option(
+        "--service-account",
+        type=click.Path(file_okay=False),
+        envvar="MINTLS_SERVICE_ACCOUNT",
+        help="Folder with token and ca.crt of a service account. Left out: where Kubernetes mounts the pod's.",
+    ),
+    click.option(
         "--issuer-url",
         required=True,
         envvar="MINTLS_ISSUER_URL",

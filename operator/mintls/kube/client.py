@@ -81,16 +81,17 @@ class ApiClient:
         kubeconfig: str | None = None,
         context: str | None = None,
         *,
+        service_account: str | None = None,
         user_agent: str = "mintls",
         on_request: OnRequest | None = None,
         limits: TimeLimits = LIMITS,
     ) -> AsyncIterator[Self]:
-        """Read the configuration and open the sessions; no request is made.
+        """Read the configuration (see ``load_credentials``) and open the sessions; no request is made.
 
         Raises:
             ConfigurationError: No configuration was found, or it cannot be used.
         """
-        credentials = await load_credentials(kubeconfig, context)
+        credentials = await load_credentials(kubeconfig, context, service_account)
         api = cls(credentials, user_agent=user_agent, on_request=on_request, limits=limits)
         try:
             yield api

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -27,15 +28,18 @@ runpy.run_module("mintls", run_name="__main__", alter_sys=True)
 
 
 async def start(world: World, part: str, *arguments: str) -> Process:
+    """As in a pod, by a service account that is mounted."""
+    folder, variables = world.service_account(f"mintls-{part}")
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         NAMELESS,
         part,
-        *("--kubeconfig", str(world.kubeconfig(f"mintls-{part}"))),
+        *("--service-account", str(folder)),
         *("--issuer-url", world.installation.issuer_url),
         *("--mtls-url", world.installation.mtls_url),
         *arguments,
+        env={name: value for name, value in os.environ.items() if name != "KUBECONFIG"} | variables,
         stdout=DEVNULL,
         stderr=PIPE,
     )

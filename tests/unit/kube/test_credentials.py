@@ -1,6 +1,8 @@
 import asyncio
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import yaml
 from builders.kube import ApiDouble, a_cluster_ca, ok, refusal
 from mintls.kube import credentials
 from mintls.kube.client import ApiClient
-from mintls.kube.credentials import Credentials, InCluster, load_credentials
+from mintls.kube.credentials import Credentials, load_credentials
 from mintls.kube.errors import ConfigurationError
 
 
@@ -61,11 +63,10 @@ async def test_several_kubeconfigs_are_merged(tmp_path: Path, monkeypatch: pytes
 
 
 async def test_the_service_account_of_a_pod_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    token, ca = a_pod(tmp_path, monkeypatch)
-    monkeypatch.setattr(credentials, "InCluster", lambda: InCluster(str(token), str(ca)))
-    subject = await load_credentials()
+    folder = a_pod(tmp_path, monkeypatch)
+    subject = await load_credentials(service_account=str(folder))
     assert subject.server == "https://10.0.0.1:443"
-    assert await subject.authorization() == "bearer first"
+    assert await subject.authorization() == "Bearer first"
     assert subject.ssl_context is not None
 
 
@@ -79,40 +80,65 @@ async def test_the_namespace_is_the_contexts_or_the_pods_or_default(
     file.write_text(yaml.safe_dump(content))
     assert (await load_credentials(str(file), "there")).namespace == "shop"
     assert (await load_credentials(str(file))).namespace == "default"
-    token, ca = a_pod(tmp_path, monkeypatch)
-    monkeypatch.setattr(credentials, "InCluster", lambda: InCluster(str(token), str(ca)))
-    token.with_name("namespace").write_text("pods\n")
-    assert (await load_credentials()).namespace == "pods"
+    folder = a_pod(tmp_path, monkeypatch)
+    (folder / "namespace").write_text("pods\n")
+    assert (await load_credentials(service_account=str(folder))).namespace == "pods"
 
 
 async def test_a_rotated_service_account_token_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    token, ca = a_pod(tmp_path, monkeypatch)
-    monkeypatch.setattr(credentials, "InCluster", lambda: InCluster(str(token), str(ca)))
-    subject = await load_credentials()
-    token.write_text("second")
-    assert await subject.authorization() == "bearer first"
-    assert await aged(subject, credentials.REFRESH_SECONDS).authorization() == "bearer second"
+    folder = a_pod(tmp_path, monkeypatch)
+    subject = await load_credentials(service_account=str(folder))
+    (folder / "token").write_text("second\n")
+    assert await subject.authorization() == "Bearer first"
+    assert await aged(subject, credentials.REFRESH_SECONDS).authorization() == "Bearer second"
 
 
 async def test_a_token_file_that_is_missing_for_a_moment_costs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    token, ca = a_pod(tmp_path, monkeypatch)
-    monkeypatch.setattr(credentials, "InCluster", lambda: InCluster(str(token), str(ca)))
-    subject = await load_credentials()
-    token.unlink()
-    assert await aged(subject, credentials.REFRESH_SECONDS).authorization() == "bearer first"
+    folder = a_pod(tmp_path, monkeypatch)
+    subject = await load_credentials(service_account=str(folder))
+    (folder / "token").unlink()
+    assert await aged(subject, credentials.REFRESH_SECONDS).authorization() == "Bearer first"
     assert "going on with the old" in caplog.text
 
 
-def a_pod(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    token, ca = folder / "token", folder / "ca.crt"
-    token.write_text("first")
-    ca.write_bytes(a_cluster_ca().pem)
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda folder, _: (folder / "token").write_text("\n"), r"token is empty"),
+        (lambda folder, _: (folder / "ca.crt").unlink(), r"ca.crt cannot be read \(FileNotFoundError\)"),
+        (lambda folder, _: (folder / "ca.crt").write_text("none"), r"ca.crt has no certificates in PEM"),
+        (lambda _, patch: patch.delenv("KUBERNETES_SERVICE_PORT"), r"variable KUBERNETES_SERVICE_PORT is not set"),
+    ],
+    ids=["an empty token", "no CA", "no certificate", "no port"],
+)
+async def test_a_service_account_that_cannot_be_used_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Any, says: str
+) -> None:
+    folder = a_pod(tmp_path, monkeypatch)
+    spoil(folder, monkeypatch)
+    with pytest.raises(ConfigurationError, match=says):
+        await load_credentials(service_account=str(folder))
+
+
+async def test_an_address_of_ipv6_is_in_brackets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = a_pod(tmp_path, monkeypatch)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+    assert (await load_credentials(service_account=str(folder))).server == "https://[fd00::1]:443"
+
+
+def test_an_issuer_in_a_pod_does_without_the_library_that_reads_kubeconfigs() -> None:
+    program = "import sys, mintls.issuer.run, mintls.cli.issuer; sys.exit('kubernetes' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def a_pod(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (folder / "token").write_text("first")
+    (folder / "ca.crt").write_bytes(a_cluster_ca().pem)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
-    monkeypatch.setattr(credentials, "SERVICE_TOKEN_FILENAME", str(token))
-    return token, ca
+    return folder
 
 
 def an_exec_plugin(folder: Path, **status: Any) -> dict[str, Any]:
