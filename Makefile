@@ -6,6 +6,7 @@ SHELL := bash
 
 PROVIDER ?= auto
 KEEP ?=
+TOUR ?=
 NODE ?=
 TRANSCRIPT ?=
 PYTEST_ARGS ?=
@@ -21,13 +22,13 @@ UV = $(shell command -v uv >/dev/null && uv --version >/dev/null 2>&1 && echo uv
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  Variables: PROVIDER=auto|embedded|kind|existing  KEEP=1 (demo)  NODE=1 (cluster-up)  PYTEST_ARGS=... (test, unit, integration, fuzz)  WORKERS=$(WORKERS) (test, integration, fuzz)  EXAMPLES=$(EXAMPLES) (fuzz)"
+	@echo "  Variables: PROVIDER=auto|embedded|kind|existing  KEEP=1 TOUR=1 (demo)  NODE=1 (cluster-up)  PYTEST_ARGS=... (test, unit, integration, fuzz)  WORKERS=$(WORKERS) (test, integration, fuzz)  EXAMPLES=$(EXAMPLES) (fuzz)"
 
 setup: ## Install what the other targets need (uv, the virtual environment)
 	@hack/setup >/dev/null
 
-demo: setup ## Show the whole chain on a real Kubernetes API; KEEP=1 leaves it running
-	@$(RUN) hack/demo up --provider $(PROVIDER) $(if $(KEEP),--keep)
+demo: setup ## Show the whole chain on a real Kubernetes API; KEEP=1 leaves it running, TOUR=1 shows more of it
+	@$(RUN) hack/demo up --provider $(PROVIDER) $(if $(KEEP),--keep) $(if $(TOUR),--tour)
 
 demo-down: setup ## End a demo that was kept
 	@$(RUN) hack/demo down

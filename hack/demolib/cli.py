@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--folder", type=Path, default=ROOT / ".demo", help="for its files (default: .demo)")
     up = commands.add_parser("up", parents=[where], help="show everything, then end everything")
     up.add_argument("--keep", action="store_true", help="leave it running; `hack/demo down` ends it")
+    up.add_argument("--tour", action="store_true", help="then go through the scripts of docs/examples")
     up.add_argument("--provider", choices=providers.CHOICES, help="where the cluster comes from (see docs/cluster.md)")
     up.add_argument(
         "--token-within",
@@ -66,7 +67,9 @@ def _turn_signals_into_interrupts() -> None:
 
 
 def _up(options: argparse.Namespace, place: Place, console: Console) -> int:
-    wishes = Wishes(provider=options.provider or None, keep=options.keep, token_within=options.token_within)
+    wishes = Wishes(
+        provider=options.provider or None, keep=options.keep, tour=options.tour, token_within=options.token_within
+    )
     Demo(place, wishes, console).run()
     return 0
 

@@ -33,11 +33,13 @@ class Wishes:
     Attributes:
         provider: Where the cluster comes from; ``None`` for whatever there is.
         keep: Whether it goes on running at the end.
+        tour: Whether the scripts of docs/examples are gone through, too.
         token_within: For how many seconds after ``kubectl apply`` the first token may keep people waiting.
     """
 
     provider: str | None = None
     keep: bool = False
+    tour: bool = False
     token_within: float = 10.0
 
 
@@ -102,6 +104,8 @@ class Demo:
         self._console.heading("Mintls: what an administrator installs")
         self._console.say(f"Commands run in {self._place.folder}, after `. ./env`, which names the cluster.")
         runner.run(story.install(scene))
+        if self._wishes.tour:
+            runner.run(story.install_tour())
         self._start_servers(runner, addresses, environment)
         self._console.heading("Two objects, and a token")
         runner.run(story.quickstart(scene))
@@ -111,6 +115,9 @@ class Demo:
         runner.run(story.refusals(scene))
         self._console.heading("A Secret that is deleted comes back")
         runner.run(story.recovery())
+        if self._wishes.tour:
+            self._console.heading("The tour: what else clients, proxies and resources do")
+            runner.run(story.tour(scene))
         self._console.heading("The end")
         if self._wishes.keep:
             self._tell_what_runs(addresses, environment)
@@ -152,7 +159,8 @@ class Demo:
             runner.run([story.credentials(part, hours=720 if self._wishes.keep else 24)])
             with processes.uninterrupted():
                 known = self._known()
-                pid = servers.start(part, self._place, addresses, environment, self._console)
+                command = servers.command_of(part, self._place, addresses, tour=self._wishes.tour)
+                pid = servers.start(part, command, self._place, environment, self._console)
                 record.save(self._place.record, known.with_process(part, pid))
         for part in reversed(PARTS):
             runner.run([story.ready(part, addresses.readiness(part))])

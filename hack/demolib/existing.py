@@ -8,8 +8,10 @@ from clusterlib.cluster import Cluster
 from demolib.errors import DemoError, OccupiedError
 from demolib.place import ROOT
 
+_USERS = ("namespace/shop", "namespace/tour")
+
 _OURS = (
-    "namespace/shop",
+    *_USERS,
     "namespace/mintls-system",
     "customresourcedefinition/oauthclients.mintls.dev",
     "customresourcedefinition/clientcertificates.mintls.dev",
@@ -45,7 +47,7 @@ def remove(kubectl: str, kubeconfig: str, say: Callable[[str], None]) -> None:
         DemoError: kubectl could not.
     """
     say("removing what the demo brought to the cluster")
-    for group in (_OURS[:1], ("-f", str(ROOT / "hack/manifests/default-authority.yaml")), _OURS[1:]):
+    for group in (_USERS, ("-f", str(ROOT / "hack/manifests/default-authority.yaml")), _OURS[len(_USERS) :]):
         _delete(kubectl, kubeconfig, group)
 
 

@@ -64,7 +64,15 @@ def _answers(port: int) -> bool:
     return True
 
 
-def command_of(part: str, place: Place, addresses: Addresses) -> list[str]:
+_FOR_THE_TOUR = (
+    *("--registration", "registration-tour=tour"),
+    *("--proxy", "tour/gateway=client-cert"),
+    *("--proxy", "tour/edge=escaped-pem"),
+)
+"""What the issuer is told for the scripts of docs/examples."""
+
+
+def command_of(part: str, place: Place, addresses: Addresses, *, tour: bool = False) -> list[str]:
     """The command line of operator or issuer."""
     loopback = ports.LOOPBACK
     shared = [
@@ -77,6 +85,7 @@ def command_of(part: str, place: Place, addresses: Addresses) -> list[str]:
             *("--address", f"{loopback}:{addresses.issuer}"),
             *("--mtls-address", f"{loopback}:{addresses.mtls}"),
             *("--probe-address", f"{loopback}:{addresses.probes}"),
+            *(_FOR_THE_TOUR if tour else ()),
         ],
         "operator": [
             *("--issuer-replica", f"{loopback}:{addresses.mtls}"),
@@ -86,13 +95,12 @@ def command_of(part: str, place: Place, addresses: Addresses) -> list[str]:
     return [str(place.mintls), part, *shared, *own[part]]
 
 
-def start(part: str, place: Place, addresses: Addresses, environment: Mapping[str, str], console: Console) -> int:
-    """Start operator or issuer; returns its process id. Call it within ``processes.uninterrupted``.
+def start(part: str, command: list[str], place: Place, environment: Mapping[str, str], console: Console) -> int:
+    """Start operator or issuer by its ``command_of``; returns its process id, within ``processes.uninterrupted``.
 
     Raises:
         OSError: The program is not there.
     """
-    command = command_of(part, place, addresses)
     console.command(_typed(command, place.log(part).name), f"The {part}.")
     pid = processes.spawn(command, place.log(part), environment)
     console.passed(f"process {pid}")

@@ -314,6 +314,72 @@ def recovery() -> tuple[Step, ...]:
     )
 
 
+def install_tour() -> tuple[Step, ...]:
+    """What an administrator applies for the tour."""
+    return (
+        Step(
+            "For the tour: a namespace where programs register clients themselves, with a token that lets them.",
+            """\
+kubectl create namespace tour
+openssl rand -hex 32 | tr -d '\\n' >initial-token
+kubectl -n mintls-system create secret generic registration-tour --from-file=token=initial-token \\
+  --from-literal=scopes=orders.read --from-literal=audiences=https://orders.shop.svc""",
+            checks.succeeded("a grant", "secret/registration-tour"),
+        ),
+        Step(
+            "The rights for that, which the issuer has nowhere else.",
+            """\
+kubectl -n tour create role register --verb=create,delete,get,update --resource=oauthclients.mintls.dev
+kubectl -n tour create rolebinding register --role=register --serviceaccount=mintls-system:mintls-issuer
+kubectl -n mintls-system create role register --verb=list,watch --resource=secrets \\
+  --resource-name=registration-tour
+kubectl -n mintls-system create rolebinding register --role=register --serviceaccount=mintls-system:mintls-issuer""",
+            checks.succeeded("rights for one namespace and one Secret"),
+        ),
+    )
+
+
+def tour(scene: Scene) -> tuple[Step, ...]:
+    """What else clients, proxies and resources do: the scripts of docs/examples, and a revocation."""
+    return (
+        Step(
+            "Certificates that no CA has signed: registered, rotated, and handed on by a proxy in a header.",
+            _example(scene, "self-signed.sh"),
+            checks.went_through("each answer was the expected one"),
+        ),
+        Step(
+            "Who checks that a token is its bearer's; assertions (private_key_jwt), and DPoP.",
+            _example(scene, "bound-tokens.sh"),
+            checks.went_through("each answer was the expected one"),
+        ),
+        Step(
+            "A client that registers itself, by curl.",
+            f'INITIAL_TOKEN="$(cat initial-token)" {_example(scene, "register.sh")}',
+            checks.went_through("each answer was the expected one"),
+        ),
+        Step("A token is good,", _INTROSPECT.format(mtls_url=scene.mtls_url), checks.active("shop:billing")),
+        Step(
+            "until its client gives it up (RFC 7009).",
+            _INTROSPECT.format(mtls_url=scene.mtls_url).replace("/introspect", "/revoke -w '%{http_code}\\n'"),
+            checks.succeeded("revoked", "200"),
+        ),
+        Step(
+            "From then on it is not, at any replica.",
+            _INTROSPECT.format(mtls_url=scene.mtls_url),
+            checks.succeeded("inactive", '{"active":false}'),
+        ),
+        Step(
+            "A real nginx in front of a resource.",
+            _example(scene, "behind-nginx.sh"),
+            checks.went_through("each answer was the expected one"),
+        ),
+    )
+
+
+def _example(scene: Scene, name: str) -> str:
+    return f"ISSUER={scene.issuer_url} CA=billing/ca.crt NAMESPACE=tour \\\n  {scene.tree}/docs/examples/{name}"
+
+
 _ENDPOINT = "$(cat billing/token-endpoint)"
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from builders.nginx import nginx_program
 from clusterlib.paths import ClusterDir
 from clusterlib.session import unique_name
 from demolib.place import Place
 
-from .conftest import KeptDemo, clean_environment, demo_command
+from .conftest import PATIENT, KeptDemo, clean_environment, demo_command
 
 pytestmark = pytest.mark.cluster
 
@@ -163,3 +164,32 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     assert refused.returncode == 1
     assert "name another folder" in refused.stdout
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.usefixtures("_own_cluster")
+def test_the_tour_goes_through_the_examples_and_says_what_it_leaves_out(tmp_path: Path) -> None:
+    name, folder = unique_name("demo"), tmp_path / "demo"
+    shown = subprocess.run(
+        demo_command("up", name, folder, "--tour", *PATIENT),
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=1500,
+        check=False,
+    )
+    assert shown.returncode == 0, shown.stdout
+    said = shown.stdout.partition("== The tour")[2]
+    for what in (
+        "# Rotation: the next certificate stands beside the first for a while.",
+        "# What it hands on in Client-Cert counts",
+        "# A client without a certificate: it signs an assertion for each request.",
+        "# DPoP: a token that is bound to a key of the client",
+        "tour:registered-",
+        '{"active":false}',
+    ):
+        assert what in said, what
+    nginx = "client=tour:billing scope=orders.read" if nginx_program() else "left out: nginx is not installed"
+    assert nginx in said
+    assert said.count("each answer was the expected one") == (4 if nginx_program() else 3)
+    _assert_nothing_left(name, folder)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from builders.jwks import jwks_server
+from builders.nginx import nginx_program
 from builders.world import REPOSITORY, World
 from integration.operator.test_dynamic_registration import INITIAL, granted
 from mintls.core.oauth.forwarded_certificate import Format
@@ -39,7 +40,8 @@ async def installed(world: World, **settings: object) -> str:
     shop = await world.namespace()
     await world.authority()
     await world.operator()
-    await world.issuer(proxies=(TrustedProxy(shop, "gateway", Format.CLIENT_CERT),), **settings)
+    forms = {"gateway": Format.CLIENT_CERT, "edge": Format.ESCAPED_PEM}
+    await world.issuer(proxies=tuple(TrustedProxy(shop, name, form) for name, form in forms.items()), **settings)
     return shop
 
 
@@ -122,6 +124,12 @@ async def test_clients_whose_certificates_no_ca_has_signed(world: World, tmp_pat
 
 async def test_tokens_that_are_bound_and_who_checks_that(world: World) -> None:
     is_on_the_page("bound-tokens.sh", await printed(world, "bound-tokens.sh", await installed(world)))
+
+
+async def test_nginx_in_front_of_a_resource(world: World) -> None:
+    if nginx_program() is None:
+        pytest.skip("nginx is not installed (Debian: apt-get install nginx-light)")
+    is_on_the_page("behind-nginx.sh", await printed(world, "behind-nginx.sh", await installed(world)))
 
 
 async def test_client_credentials(world: World) -> None:
