@@ -24,6 +24,7 @@ from mintls.issuer.registry import RegistryRefuses, RegistryUnavailable
 from mintls.issuer.reviews import ReviewUnavailable
 from mintls.issuer.run import Issuer
 from mintls.issuer.settings import Address, Limits, Settings
+from mintls.issuer.spans import Record
 from mintls.reconcile.registeredclient import as_client, grant_name
 from mintls.reconcile.registration import admit
 
@@ -333,7 +334,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def running_issuer(directory: Path, settings: Settings = SETTINGS) -> AsyncIterator[Bench]:
+async def running_issuer(
+    directory: Path, settings: Settings = SETTINGS, record: Record | None = None
+) -> AsyncIterator[Bench]:
     """An issuer with one client, ``shop:billing``, whose certificates ``bench.authority.client()`` makes."""
     clock = ManualClock()
     audit: list[dict[str, Any]] = []
@@ -341,7 +344,10 @@ async def running_issuer(directory: Path, settings: Settings = SETTINGS) -> Asyn
     registry = MemoryRegistry(clock)
     reviewer = MemoryReviewer()
     issuer = Issuer(
-        settings, ledger, registry, reviewer, clock=clock, write_audit=lambda line: audit.append(json.loads(line))
+        *(settings, ledger, registry, reviewer),
+        clock=clock,
+        write_audit=lambda line: audit.append(json.loads(line)),
+        record=record,
     )
     bench = Bench(issuer, clock, authority(), directory, audit, ledger=ledger, registry=registry, reviewer=reviewer)
     registry.watched_by(issuer)

@@ -65,6 +65,7 @@ def test_every_object_says_where_it_belongs(helm: Helm, values: list[Any]) -> No
         ("trustDomain=Example.com.", "must be a domain in lower case without a dot at its end, such as cluster.local"),
         ("image.digest=sha256:12", "must be sha256: and 64 hexadecimal digits"),
         ("metrics.podMonitor.interval=fast", "must be a duration with a unit, such as 30s"),
+        ("issuer.tracing.endpoint=collector:4318", "must be a URL that begins with http:// or https://"),
         ("issuer.podDisruptionBudget.maxUnavailable=most", "must be a number or a percentage, such as 1 or 25%"),
         (
             "operator.podDisruptionBudget.maxUnavailable=most",
@@ -212,6 +213,15 @@ def test_all_that_can_be_said_of_a_pod_arrives_there(helm: Helm) -> None:
 def test_proxies_become_options_that_the_program_takes(helm: Helm) -> None:
     args = container(helm.template("-f", EVERYTHING), "issuer")["args"]
     assert "--proxy=edge/gateway=client-cert" in args
+
+
+def test_a_collector_becomes_the_variable_of_opentelemetry_beside_those_that_are_given(helm: Helm) -> None:
+    env = container(helm.template("-f", EVERYTHING), "issuer")["env"]
+    assert env == [
+        {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://otel-collector.monitoring:4318"},
+        {"name": "EXTRA", "value": "1"},
+    ]
+    assert "env" not in container(helm.template(), "issuer")
 
 
 def test_registration_grants_become_options_and_rights(helm: Helm) -> None:

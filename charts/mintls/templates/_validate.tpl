@@ -16,6 +16,11 @@
 {{- fail (printf "%s: %q must be a duration with a unit, such as 30s" $name $interval) }}
 {{- end }}
 {{- end }}
+{{- with $v.issuer.tracing.endpoint }}
+{{- if not (regexMatch "^https?://[^/?#\\s@]+(/[^?#\\s]*)?$" .) }}
+{{- fail (printf "issuer.tracing.endpoint: %q must be a URL that begins with http:// or https://, such as http://otel-collector.monitoring:4318" .) }}
+{{- end }}
+{{- end }}
 {{- with $v.image.digest }}
 {{- if not (regexMatch "^sha256:[0-9a-f]{64}$" .) }}
 {{- fail (printf "image.digest: %q must be sha256: and 64 hexadecimal digits, as the registry says it" .) }}

@@ -1,7 +1,10 @@
 """``mintls issuer``: the token issuer."""
 
 import asyncio
+import os
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import click
@@ -12,6 +15,7 @@ from mintls.cli.running import run
 from mintls.core.oauth.forwarded_certificate import Format
 from mintls.issuer.run import run_issuer
 from mintls.issuer.settings import Address, InvalidSettings, Settings
+from mintls.issuer.spans import Record, wants_traces
 from mintls.kube.client import ApiClient
 from mintls.kube.errors import ConfigurationError
 
@@ -80,24 +84,40 @@ from mintls.kube.errors import ConfigurationError
     "NAMESPACE (RFC 7591). Repeatable; left out, nobody may.",
 )
 def issuer(**options: Any) -> None:
-    """Issue tokens to clients that prove the key of their certificate in the TLS handshake."""
+    """Issue tokens to clients that prove the key of their certificate in the TLS handshake.
+
+    Where OTEL_EXPORTER_OTLP_ENDPOINT names an OpenTelemetry collector (OTLP over HTTP), each request is traced there.
+    """
     configure_logging(options["verbose"])
     try:
         settings = _settings(options)
         _check_ca_file(settings.jwks_uri_ca_file)
+        traced = wants_traces(os.environ)
     except InvalidSettings as error:
         raise click.ClickException(str(error)) from error
 
     async def part(stop: asyncio.Event) -> None:
-        async with ApiClient.connect(
+        connection = ApiClient.connect(
             options["kubeconfig"], service_account=options["service_account"], user_agent="mintls-issuer"
-        ) as api:
-            await run_issuer(settings, api, stop)
+        )
+        async with _tracing(wanted=traced) as record, connection as api:
+            await run_issuer(settings, api, stop, record=record)
 
     try:
         run(part)
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
+
+
+@asynccontextmanager
+async def _tracing(*, wanted: bool) -> AsyncIterator[Record | None]:
+    if not wanted:
+        yield None
+        return
+    from mintls.issuer.tracing import exported_spans  # noqa: PLC0415 - OpenTelemetry costs whoever imports it
+
+    async with exported_spans() as record:
+        yield record
 
 
 def _check_ca_file(path: str) -> None:

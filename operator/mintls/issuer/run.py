@@ -25,6 +25,7 @@ from mintls.issuer.server import Front, probe_app, refuse
 from mintls.issuer.services import Services
 from mintls.issuer.settings import Settings
 from mintls.issuer.sources import Sources
+from mintls.issuer.spans import Record
 from mintls.issuer.sweep import sweep
 from mintls.issuer.tls import ListenerTLS
 from mintls.kube.client import ApiClient
@@ -69,6 +70,7 @@ class Issuer:
         *,
         clock: Clock = utc_now,
         write_audit: WriteLine = write_to_stdout,
+        record: Record | None = None,
     ) -> None:
         self.settings = settings
         self.directory = Directory(settings.issuer_url)
@@ -79,7 +81,7 @@ class Issuer:
         services = Services(
             settings, self.directory, Paths(self.directory), ledger, registry, self.remote_keys, reviewer
         )
-        self._front = Front(services, self.metrics, clock=clock, write=write_audit)
+        self._front = Front(services, self.metrics, clock=clock, write=write_audit, record=record)
         self._open_tls = ListenerTLS(asks_for_certificate=False)
         self._mtls_tls = ListenerTLS(
             asks_for_certificate=True,
@@ -149,6 +151,7 @@ async def run_issuer(
     clock: Clock = utc_now,
     write_audit: WriteLine = write_to_stdout,
     on_ready: Callable[[Ports], None] | None = None,
+    record: Record | None = None,
 ) -> None:
     """Watch, serve, and stop.
 
@@ -163,10 +166,11 @@ async def run_issuer(
         clock: Now, as aware UTC.
         write_audit: Takes audit lines.
         on_ready: Told the ports when the listeners are open.
+        record: Takes what traces show of each request; ``None`` where there are none.
     """
     ledger = KubeLedger(api, settings.operator_namespace)
     registry, reviewer = KubeRegistry(api), KubeReviewer(api)
-    issuer = Issuer(settings, ledger, registry, reviewer, clock=clock, write_audit=write_audit)
+    issuer = Issuer(settings, ledger, registry, reviewer, clock=clock, write_audit=write_audit, record=record)
     sources = Sources(api, settings, issuer.directory, issuer.metrics)
     issuer.metrics.watch_sources(sources.views())
 

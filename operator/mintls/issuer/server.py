@@ -30,6 +30,7 @@ from mintls.issuer.exchange import NO_STORE, Answer, Call, Clock
 from mintls.issuer.metrics import CONTENT_TYPE, Metrics
 from mintls.issuer.peer import Peers, ssl_connection
 from mintls.issuer.services import Services
+from mintls.issuer.spans import Handled, Record
 
 logger = logging.getLogger(__name__)
 
@@ -76,11 +77,14 @@ _REGISTERED = (
 class Front:
     """What stands between aiohttp and the endpoints."""
 
-    def __init__(self, services: Services, metrics: Metrics, *, clock: Clock, write: WriteLine) -> None:
+    def __init__(
+        self, services: Services, metrics: Metrics, *, clock: Clock, write: WriteLine, record: Record | None = None
+    ) -> None:
         self._services = services
         self._metrics = metrics
         self._clock = clock
         self._write = write
+        self._record = record
         self._peers = Peers()
         self.draining = False
 
@@ -139,6 +143,8 @@ class Front:
                 self._write(audit_line(trail))
             seconds = time.perf_counter() - started
             self._metrics.count(endpoint.name, trail.method, trail.reason, status=answer.status, seconds=seconds)
+            if self._record is not None:
+                self._record(_handled(request, trail, answer.status, seconds))
             return _response(answer, trail.request_id)
 
         return handle
@@ -251,6 +257,26 @@ def probe_app(metrics: Metrics, missing: Callable[[], Iterable[str]]) -> web.App
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", show_metrics)
     return app
+
+
+def _handled(request: web.Request, trail: Trail, status: int, seconds: float) -> Handled:
+    """What a trace shows of a request; nothing of its body, its path, or of any header but the two that are for it."""
+    resource = request.match_info.route.resource
+    ended = time.time_ns()
+    return Handled(
+        endpoint=trail.endpoint,
+        method=request.method,
+        route=resource.canonical if resource else "",
+        status=status,
+        outcome=trail.reason,
+        request_id=trail.request_id,
+        client=trail.client,
+        authentication=trail.method,
+        began=ended - int(seconds * 1e9),
+        ended=ended,
+        traceparent=_line(request, "traceparent") or "",
+        tracestate=", ".join(_lines(request, "tracestate")),
+    )
 
 
 def refuse(request: web.BaseRequest, status: int) -> web.Response:

@@ -7,10 +7,12 @@ import signal
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from contextlib import suppress
 
 import aiohttp
 import pytest
 
+from builders.collector import running_collector
 from builders.world import SYSTEM, World, eventually, free_port
 from mintls.kube.paths import CLIENT_CERTIFICATES, LEASES, OAUTH_CLIENTS
 
@@ -27,7 +29,7 @@ runpy.run_module("mintls", run_name="__main__", alter_sys=True)
 """
 
 
-async def start(world: World, part: str, *arguments: str) -> Process:
+async def start(world: World, part: str, *arguments: str, **environment: str) -> Process:
     """As in a pod, by a service account that is mounted."""
     folder, variables = world.service_account(f"mintls-{part}")
     return await asyncio.create_subprocess_exec(
@@ -39,7 +41,7 @@ async def start(world: World, part: str, *arguments: str) -> Process:
         *("--issuer-url", world.installation.issuer_url),
         *("--mtls-url", world.installation.mtls_url),
         *arguments,
-        env={name: value for name, value in os.environ.items() if name != "KUBECONFIG"} | variables,
+        env={name: value for name, value in os.environ.items() if name != "KUBECONFIG"} | variables | environment,
         stdout=DEVNULL,
         stderr=PIPE,
     )
@@ -110,3 +112,34 @@ async def test_a_wrong_option_is_answered_with_what_would_be_right(world: World)
 
     assert process.returncode == 2
     assert "'nonsense' must be HOST:PORT or :PORT, such as 127.0.0.1:8081 or :8081" in errors.decode()
+
+
+async def test_an_issuer_that_is_told_of_a_collector_sends_spans_and_the_last_ones_when_it_ends(world: World) -> None:
+    await world.authority()
+    await world.operator()
+    probes = free_port()
+    with running_collector() as collector:
+        issuer = await start(
+            world,
+            "issuer",
+            *("--address", f"127.0.0.1:{world.ports[0]}"),
+            *("--mtls-address", f"127.0.0.1:{world.ports[1]}"),
+            *("--probe-address", f"127.0.0.1:{probes}"),
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+            OTEL_BSP_SCHEDULE_DELAY="600000",
+        )
+
+        async def ready() -> bool:
+            with suppress(aiohttp.ClientError):
+                return (await ask(f"http://127.0.0.1:{probes}/readyz"))[0] == 200
+            return False
+
+        await eventually(ready, within=60)
+        url = f"https://127.0.0.1:{world.ports[0]}/jwks"
+        asked = await asyncio.create_subprocess_exec("curl", "-sfk", url, stdout=DEVNULL)
+        assert await asked.wait() == 0
+        issuer.send_signal(signal.SIGTERM)
+        _, log = await asyncio.wait_for(issuer.communicate(), 30)
+        assert issuer.returncode == 0, log.decode()
+        assert [span.name for span in collector.spans] == ["GET /jwks"]
+        assert collector.resource["service.name"] == "mintls-issuer"
