@@ -1,6 +1,7 @@
 """HTTP that is wrong, late or too much, and what everybody may read."""
 
 import asyncio
+import gc
 import gzip
 import time
 from dataclasses import replace
@@ -112,6 +113,18 @@ class TestBody:
             reply = await connection.reply()
         assert (reply.status, reply.json["error"]) == (400, "invalid_request")
         assert reply.body.count(b"s3cret") + reply.body.count(b"aaa") == 0
+
+    @pytest.mark.parametrize("line", [b"CONNECT \r\n", b"CONNECT \nb: x\r\n"])
+    async def test_a_request_without_a_target_is_refused_and_its_connection_ends(
+        self, bench: Bench, line: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with bench.connect(mtls=False) as connection:
+            await connection.send(line + b"Host: x\r\n\r\n")
+            reply = await asyncio.wait_for(connection.reply(), 5)
+            assert (reply.status, reply.json["error"]) == (400, "invalid_request")
+            assert await asyncio.wait_for(connection.closed(), 5)
+        gc.collect()
+        assert "never retrieved" not in caplog.text
 
     @pytest.mark.parametrize("path", ["/token", "/nothing"])
     @pytest.mark.parametrize("expected", [b"200-maybe", b"\xff"])

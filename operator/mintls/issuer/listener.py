@@ -5,10 +5,12 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
 
 from mintls.issuer.settings import Address, Limits
 
@@ -86,7 +88,7 @@ class Listener:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        self._expect_nothing()
+        self._guard()
         try:
             self._server = await asyncio.get_running_loop().create_server(
                 self._protocol,
@@ -117,19 +119,41 @@ class Listener:
             return _End()
         return _Protocol(server, self._refuse, self._limits)
 
-    def _expect_nothing(self) -> None:
-        """Look at ``Expect`` (RFC 9110 section 10.1.1) before the application does, which repeats what it says."""
+    def _guard(self) -> None:
+        """Stand between aiohttp's protocol and the application, which both trust what they get from the parser."""
         server = self._runner.server
         if server is None:
             return
-        server.request_handler = _expecting(server.request_handler, self._refuse)
+        server.request_factory = _with_target(server.request_factory)
+        server.request_handler = _looked_at(server.request_handler, self._refuse)
 
 
 type _Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+_NO_TARGET = URL("")
 
 
-def _expecting(handle: _Handle, refuse: Refuse) -> _Handle:
+def _with_target(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
+    """Give a request without a target an empty one: the parser takes ``CONNECT`` without, and makes ``None`` of it.
+
+    Nobody would ever answer it, or end its connection.
+    """
+
+    def made(message: RawRequestMessage, *others: Any) -> web.BaseRequest:
+        if getattr(message, "url", None) is None:
+            message = message._replace(url=_NO_TARGET, path="", version=HttpVersion11)
+        return make(message, *others)
+
+    return made
+
+
+def _looked_at(handle: _Handle, refuse: Refuse) -> _Handle:
+    """Refuse what has no target, and an ``Expect`` (RFC 9110 section 10.1.1), which the application would repeat."""
+
     async def look(request: web.BaseRequest) -> web.StreamResponse:
+        if request.rel_url == _NO_TARGET:
+            response = refuse(request, 400)
+            response.force_close()
+            return response
         if request.headers.get("Expect", "100-continue").lower() != "100-continue":
             return refuse(request, 417)
         return await handle(request)
