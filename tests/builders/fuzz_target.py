@@ -95,22 +95,25 @@ class Target:
 
     def send(self, raw: bytes, caller: str = "", method: str = "", *, patience: float = 10.0) -> Reply | None:
         """Send octets and look at the answer, if there is one in that time (seconds)."""
+        reused = caller in self._sockets
+        reply = self._send(raw, caller, method, patience)
+        if reply is None and reused:  # the issuer ends a connection that nobody has used for long
+            reply = self._send(raw, caller, method, patience)
+        if reply is not None:
+            check_reply(reply, has_body=method != "HEAD")
+        self.check()
+        return reply
+
+    def _send(self, raw: bytes, caller: str, method: str, patience: float) -> Reply | None:
         try:
             connection = self._connection(caller)
             connection.settimeout(patience)
             connection.sendall(raw)
             reply = _read(connection, has_body=method != "HEAD")
-        except TimeoutError:
-            self._end(caller)
-            return None
         except OSError:
-            self._end(caller)
-            raise
+            reply = None
         if reply is None or reply.headers.get("connection") == "close" or patience < 10:
             self._end(caller)
-        if reply is not None:
-            check_reply(reply, has_body=method != "HEAD")
-        self.check()
         return reply
 
     def knock(self, raw: bytes) -> None:
@@ -140,7 +143,8 @@ class Target:
         return self._sockets[caller]
 
     def _end(self, caller: str) -> None:
-        self._sockets.pop(caller).close()
+        if caller in self._sockets:
+            self._sockets.pop(caller).close()
 
     def close(self) -> None:
         for connection in self._sockets.values():
