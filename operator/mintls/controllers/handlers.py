@@ -15,6 +15,7 @@ from typing import Any, cast
 import kopf
 
 from mintls.api.v1alpha1 import GROUP, VERSION, CertificateAuthority, ClientCertificate, OAuthClient
+from mintls.controllers.kopfstorage import NoDiffBase, NoProgress
 from mintls.controllers.objects import ObjectStore, key_of
 from mintls.kube.credentials import Credentials
 from mintls.kube.timelimits import TimeLimits
@@ -178,6 +179,8 @@ def quiet_settings(limits: TimeLimits) -> kopf.OperatorSettings:
     settings.peering.standalone = True  # our Lease decides who leads
     settings.posting.enabled = False  # our events are de-duplicated
     settings.scanning.disabled = True  # the CRDs are there from the start
+    settings.persistence.diffbase_storage = NoDiffBase()
+    settings.persistence.progress_storage = NoProgress()
     settings.watching.chunk_size = 500
     settings.watching.server_timeout = 290
     settings.watching.connect_timeout = limits.connect

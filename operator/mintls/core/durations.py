@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 from fractions import Fraction
+from functools import lru_cache
 
 # Go's time.ParseDuration; microseconds by either of the two signs that look like a Greek mu.
 _MICROSECONDS = {
@@ -27,6 +28,7 @@ class DurationError(ValueError):
     """A text that is not a duration, or one that nothing here can wait for."""
 
 
+@lru_cache(maxsize=256)
 def parse_duration(text: str) -> timedelta:
     """Read a duration as Go's ``time.ParseDuration`` does.
 

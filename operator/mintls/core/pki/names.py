@@ -8,6 +8,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 from cryptography import x509
@@ -67,6 +68,8 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
+# An object's own name is looked at several times in a row.
+@lru_cache(maxsize=256)
 def normalize(subject: SubjectName) -> NormalizedName:
     """The form of a registered name that is compared with a certificate's.
 
