@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup image demo demo-down test check check-lint check-types check-unit format fuzz generate unit integration e2e cluster-up cluster-down bench bench-issuer bench-profile bench-smoke clean
+.PHONY: help setup image demo demo-down test check check-lint check-types check-unit format fuzz generate unit integration e2e cluster-up cluster-down bench bench-issuer bench-operator bench-profile bench-smoke clean
 
 PROVIDER ?= auto
 KEEP ?=
@@ -77,16 +77,20 @@ cluster-up: setup ## Start a Kubernetes API for yourself; NODE=1 with a node tha
 cluster-down: setup ## Stop it
 	@hack/cluster down
 
-bench: bench-issuer ## Measure everything beside a peer; ends with the table of targets, met or not
+bench: bench-issuer bench-operator ## Measure everything beside a peer; ends with the table of targets, met or not
 
 bench-issuer: setup ## Measure the issuer beside node's oidc-provider; two cores, node, a quarter of an hour; BASE=commit measures that, too
 	@PYTHONPATH=tests:hack $(RUN) python -m bench issuer $(if $(BASE),--base $(BASE))
+
+bench-operator: setup ## Measure the operator beside cert-manager, and with 10,000 certificates; Go, half an hour
+	@PYTHONPATH=tests:hack $(RUN) python -m bench operator
 
 bench-profile: setup ## Show where the issuer's time goes under load
 	@PYTHONPATH=tests:hack $(RUN) python -m bench profile
 
 bench-smoke: setup ## A second of each measurement: shows that they work
 	@PYTHONPATH=tests:hack $(RUN) python -m bench issuer --smoke
+	@PYTHONPATH=tests:hack $(RUN) python -m bench operator --smoke
 
 clean: ## Delete caches inside the tree
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .demo dist

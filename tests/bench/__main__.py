@@ -1,4 +1,4 @@
-"""``python -m bench issuer``: see the Makefile's targets that begin with bench."""
+"""``python -m bench issuer|operator``: see the Makefile's targets that begin with bench."""
 
 import sys
 import tempfile
@@ -9,7 +9,11 @@ import uvloop
 
 from bench import issuer as issuer_bench
 from bench import load, machine, profiling, report
+from bench import operator as operator_bench
+from bench.cluster import kubernetes
 from bench.installation import installed
+from bench.operatorplot import draw as draw_operator
+from bench.operatorresults import OperatorResults
 from bench.plot import draw
 from bench.results import Results
 from builders.world import REPOSITORY
@@ -48,6 +52,28 @@ def issuer(*, smoke: bool, base: str | None, output: Path) -> None:
     results.save(output / f"{name}.json")
     draw(results, output / f"{name}.svg")
     click.echo(report.issuer(results))
+
+
+@main.command()
+@click.option("--smoke", is_flag=True, help="A few objects: shows that the harness works, and nothing else.")
+@click.option("--output", type=click.Path(path_type=Path), default=_OUTPUT, show_default=True)
+def operator(*, smoke: bool, output: Path) -> None:
+    """The operator beside cert-manager, and with many objects."""
+    results = OperatorResults(machine.described())
+
+    async def run(folder: Path) -> None:
+        async with kubernetes(folder) as world:
+            await operator_bench.measure(world, folder, results, operator_bench.SMOKE if smoke else operator_bench.FULL)
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="mintls-bench-") as folder:
+            uvloop.run(run(Path(folder)))
+    except (machine.CannotMeasure, BuildError) as error:
+        sys.exit(f"bench: {error}")
+    name = "operator-smoke" if smoke else "operator"
+    results.save(output / f"{name}.json")
+    draw_operator(results, output / f"{name}.svg")
+    click.echo(results.text())
 
 
 @main.command()

@@ -6,38 +6,30 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import aiohttp
 
+from bench.cluster import NAMESPACE, kubernetes, pids
 from bench.load import Caller
 from bench.machine import LOAD_CORE, SERVER_CORE, CannotMeasure, confine, cpu_seconds, pinned, running
 from builders.issuer import signing_key_made
 from builders.pki import Authority, Leaf, authority, uri
-from builders.world import REPOSITORY, SYSTEM, World, free_port
-from clusterlib import record
-from clusterlib.cluster import Cluster
+from builders.world import SYSTEM, World, free_port
 from clusterlib.files import tail
-from clusterlib.options import Options
-from clusterlib.paths import ClusterDir
-from clusterlib.progress import Progress
-from clusterlib.session import running_cluster
 from mintls.core.oauth.registration import default_client_id, spiffe_id
 from mintls.core.oauth.signing_keys import encode_signing_keys
 from mintls.core.pki.certificate import encode_pem, key_fingerprint
 from mintls.core.pki.origin import Origin
-from mintls.kube.client import ApiClient
-from mintls.kube.paths import CERTIFICATE_AUTHORITIES, NAMESPACES, SECRETS
+from mintls.kube.paths import CERTIFICATE_AUTHORITIES, SECRETS
 
-NAMESPACE = "shop"
 AUDIENCE = "https://orders.shop.svc"
 SCOPE = "orders.read orders.write"
 _AT_ONCE = 32
 _START_SECONDS = 120
-_KINDS = ("oauthclients", "clientcertificates", "certificateauthorities", "spentidentifiers")
 
 
 @dataclass(frozen=True)
@@ -81,24 +73,16 @@ class Installation:
         """
         probes = free_port()
         ports = (free_port(), free_port()) if source else self.world.ports
-        own = [
-            *("--address", f"127.0.0.1:{ports[0]}"),
-            *("--mtls-address", f"127.0.0.1:{ports[1]}"),
-            *("--probe-address", f"127.0.0.1:{probes}"),
-        ]
-        command = [
-            *(sys.executable, *python, "-m", "mintls", "issuer", *own),
-            *("--kubeconfig", str(self.world.kubeconfig("mintls-issuer"))),
-            *("--issuer-url", self.world.installation.issuer_url, "--mtls-url", self.world.installation.mtls_url),
-        ]
+        command, variables = issuer_command(self.world, ports, probes, python, older=source is not None)
         # The installed package is this tree's; PYTHONPATH comes before it. Bytecode is kept, as an image has it.
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         environment |= {"PYTHONPATH": f"{source}:{environment.get('PYTHONPATH', '')}"} if source else {}
+        environment |= variables
         # The API server stays off the core of what is measured.
         self._confine({LOAD_CORE})
         began, log = time.monotonic(), self.folder / "issuer.log"
         with running(pinned(SERVER_CORE, command), log, environment) as pid:
-            await _until_ready(probes, log)
+            await until_ready(probes, log)
             yield Process(pid, ports[1], time.monotonic() - began, cpu_seconds(pid))
 
     async def grow(self, clients: int) -> None:
@@ -150,9 +134,7 @@ class Installation:
         return folder
 
     def _confine(self, cores: set[int]) -> None:
-        known = record.load(ClusterDir.of(self.world.cluster.name))
-        if known is not None:
-            confine([int(pid) for pid in known.pids.values()], cores)
+        confine(list(pids(self.world.cluster).values()), cores)
 
 
 def client_name(number: int) -> str:
@@ -163,26 +145,38 @@ def client_name(number: int) -> str:
 @asynccontextmanager
 async def installed(folder: Path) -> AsyncIterator[Installation]:
     """A cluster with all that the issuer needs but clients, and nothing that runs yet."""
-    with running_cluster(options=Options(), progress=Progress()) as cluster:
-        _apply(cluster)
-        async with ApiClient.connect(str(cluster.kubeconfig)) as admin, AsyncExitStack() as stack:
-            world = World(cluster, admin, folder, stack)
-            await world.api.create(NAMESPACES.collection(), {"metadata": {"name": NAMESPACE}})
-            installation = Installation(world, folder)
-            await installation.trust()
-            yield installation
+    async with kubernetes(folder) as world:
+        installation = Installation(world, folder)
+        await installation.trust()
+        yield installation
 
 
-def _apply(cluster: Cluster) -> None:
-    manifests = REPOSITORY / "hack" / "manifests"
-    rights = [manifests / name for name in ("namespace.yaml", "operator-rbac.yaml", "issuer-rbac.yaml")]
-    for path in (REPOSITORY / "crds", *rights):
-        cluster.kubectl("apply", "-f", str(path))
-    for kind in _KINDS:
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=20s", f"crd/{kind}.mintls.dev")
+def issuer_command(
+    world: World, ports: tuple[int, int], probes: int, python: tuple[str, ...] = (), *, older: bool = False
+) -> tuple[list[str], dict[str, str]]:
+    """``mintls issuer`` and its variables, as in a pod.
+
+    Args:
+        world: The cluster.
+        ports: Where it listens.
+        probes: Where it is asked whether it is ready.
+        python: Further arguments of Python.
+        older: Whether it may be of a commit that takes a kubeconfig alone.
+    """
+    folder, variables = world.service_account("mintls-issuer")
+    account = ("--kubeconfig", str(world.kubeconfig("mintls-issuer"))) if older else ("--service-account", str(folder))
+    command = [
+        *(sys.executable, *python, "-m", "mintls", "issuer"),
+        *("--address", f"127.0.0.1:{ports[0]}", "--mtls-address", f"127.0.0.1:{ports[1]}"),
+        *("--probe-address", f"127.0.0.1:{probes}"),
+        *account,
+        *("--issuer-url", world.installation.issuer_url, "--mtls-url", world.installation.mtls_url),
+    ]
+    return command, variables
 
 
-async def _until_ready(port: int, log: Path) -> None:
+async def until_ready(port: int, log: Path) -> None:
+    """Wait for ``/readyz``; raises CannotMeasure with the end of the log."""
     deadline = time.monotonic() + _START_SECONDS
     async with aiohttp.ClientSession() as session:
         while time.monotonic() < deadline:
@@ -193,4 +187,4 @@ async def _until_ready(port: int, log: Path) -> None:
             except aiohttp.ClientError:
                 pass
             await asyncio.sleep(0.02)
-    raise CannotMeasure(f"the issuer is not ready after {_START_SECONDS} s; its log ends: {tail(log)}")
+    raise CannotMeasure(f"it is not ready after {_START_SECONDS} s; its log ends: {tail(log)}")

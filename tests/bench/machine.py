@@ -52,6 +52,20 @@ def running(command: Sequence[str], log: Path, environment: Mapping[str, str] | 
             process.wait()
 
 
+def must_run(pid: int, what: str) -> None:
+    """Make sure that a process has not ended.
+
+    Raises:
+        CannotMeasure: It has.
+    """
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        state = "X"
+    if state in {"X", "Z"}:
+        raise CannotMeasure(f"{what} has ended by itself")
+
+
 def rss_mib(pid: int) -> float:
     """Resident memory now."""
     return _status_kib(pid, "VmRSS") / 1024

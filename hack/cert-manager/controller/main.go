@@ -37,14 +37,16 @@ func main() {
 	kubeconfig := flag.String("kubeconfig", "", "of an administrator")
 	namespace := flag.String("cluster-resource-namespace", "kube-system", "where Secrets of ClusterIssuers are")
 	disabled := flag.String("disable", "", "controllers that do not run, by their names, between commas")
+	qps := flag.Float64("kube-api-qps", 20, "requests to the API server a second, as its own program limits them")
+	burst := flag.Int("kube-api-burst", 50, "so many at once beside that")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 
 	factory, err := controller.NewContextFactory(ctx, controller.ContextOptions{
 		Kubeconfig:         *kubeconfig,
-		KubernetesAPIQPS:   20, // its defaults, too
-		KubernetesAPIBurst: 50,
+		KubernetesAPIQPS:   float32(*qps),
+		KubernetesAPIBurst: *burst,
 		IssuerOptions:      controller.IssuerOptions{ClusterResourceNamespace: *namespace},
 		CertificateOptions: controller.CertificateOptions{
 			CertificateRequestMinimumBackoffDuration: time.Hour,

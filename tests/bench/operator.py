@@ -1,0 +1,339 @@
+"""The operator beside cert-manager, and by itself with many objects: bursts, rest, restart, outage, renewals, roots."""
+
+import asyncio
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.apiserver import percentile, stored_mib, user, writes
+from bench.burst import CertManager, Mintls, at_once, burst, create, ready_of
+from bench.cluster import NAMESPACE, pids
+from bench.installation import until_ready
+from bench.machine import CannotMeasure, cpu_seconds, rss_mib, running
+from bench.operatorprocess import Programs
+from bench.operatorresults import OURS, PEER, OperatorResults
+from bench.tokens import asking, token_after
+from builders.cert_manager import CA, install_kinds
+from builders.world import SYSTEM, World, eventually
+from clusterlib.certmanager import ensure_cert_manager
+from clusterlib.progress import Progress
+from mintls.api.v1alpha1.certificateauthority import ROTATE_REQUESTED
+from mintls.api.v1alpha1.clientcertificate import RENEW_REQUESTED
+from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, OAUTH_CLIENTS
+
+_AUTHORITY = CERTIFICATE_AUTHORITIES.item(None, "default")
+_LOOK_SECONDS = 0.05
+_START_SECONDS = 120
+
+type Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured.
+
+    Attributes:
+        rounds: Rounds of equal bursts of Mintls and the peer.
+        beside: Certificates of each of them.
+        many: Certificates of the burst after that, beside which the rest is measured.
+        pairs: How many new clients are waited for, from ``apply`` to a token.
+        due: Renewals that are due at once.
+        rest_seconds: How long nothing happens.
+        away_seconds: How long the API server is away.
+        reissue: ``spec.selfSigned.root.reissueWithin``.
+    """
+
+    rounds: int
+    beside: int
+    many: int
+    pairs: int
+    due: int
+    rest_seconds: float
+    away_seconds: float
+    reissue: str
+
+
+FULL = Size(rounds=3, beside=500, many=10_000, pairs=40, due=3_000, rest_seconds=60, away_seconds=15, reissue="2m")
+SMOKE = Size(rounds=1, beside=10, many=60, pairs=2, due=30, rest_seconds=2, away_seconds=2, reissue="1s")
+
+
+@dataclass
+class Bench:
+    """What all measurements need.
+
+    Attributes:
+        world: The cluster.
+        programs: Operator and issuer.
+        results: Where the figures go.
+        size: How much is measured.
+        certificates: Names of all ClientCertificates so far.
+    """
+
+    world: World
+    programs: Programs
+    results: OperatorResults
+    size: Size
+    certificates: list[str]
+
+    def new(self, prefix: str, count: int) -> list[str]:
+        """Further names; they count as certificates from now on."""
+        names = [f"{prefix}-{number:05}" for number in range(count)]
+        self.certificates += names
+        return names
+
+    async def writes(self) -> Counter[str]:
+        """Of the API server so far."""
+        return await asyncio.to_thread(writes, self.world.cluster)
+
+
+async def measure(world: World, folder: Path, results: OperatorResults, size: Size) -> None:
+    """Everything, in an order in which one leaves to the next what it needs.
+
+    Raises:
+        CannotMeasure: Something did not become ready.
+        BuildError: cert-manager cannot be built here.
+    """
+    bench = Bench(world, Programs(world, folder), results, size, [])
+    await world.api.create(
+        CERTIFICATE_AUTHORITIES.collection(),
+        {
+            "apiVersion": CERTIFICATE_AUTHORITIES.api_version,
+            "kind": "CertificateAuthority",
+            "metadata": {"name": "default"},
+            "spec": {"selfSigned": {"root": {"trustBeforeUse": "1s", "reissueWithin": size.reissue}}},
+        },
+    )
+    await _beside_the_peer(bench)
+    with bench.programs.issuer():
+        await until_ready(bench.programs.probes, bench.programs.issuer_log)
+        with bench.programs.operator() as pid:
+            await until_ready(bench.programs.health, bench.programs.operator_log)
+            await _pairs(bench, "idle", bench.new("idle", size.pairs))
+            await _many(bench, pid)
+            await _rest(bench, pid)
+            await _outage(bench)
+        await _restart(bench)
+        await _due_at_once(bench)
+        await _another_root(bench)
+
+
+# --- beside the peer ---
+
+
+async def _beside_the_peer(bench: Bench) -> None:
+    with _cert_manager(bench):
+        pass  # its kinds and its CA are there
+    for number in range(bench.size.rounds):
+        order = [_ours, _peer] if number % 2 == 0 else [_peer, _ours]
+        for one in order:
+            await one(bench, number)
+
+
+async def _ours(bench: Bench, number: int) -> None:
+    names = bench.new(f"beside-{number}", bench.size.beside)
+    with bench.programs.operator() as pid, bench.programs.issuer():
+        await until_ready(bench.programs.health, bench.programs.operator_log)
+        await until_ready(bench.programs.probes, bench.programs.issuer_log)
+        await _clients(bench, names)
+        bench.results.add("beside", OURS, await burst(bench.world, Mintls(), names, pid))
+
+
+async def _peer(bench: Bench, number: int) -> None:
+    names = [f"peer-{number}-{one:05}" for one in range(bench.size.beside)]
+    with _cert_manager(bench) as pid:
+        await _peer_is_ready(bench, pid)
+        bench.results.add("beside", PEER, await burst(bench.world, CertManager(), names, pid))
+
+
+@contextmanager
+def _cert_manager(bench: Bench) -> Iterator[int]:
+    """Its controllers with their own limit of requests lifted, as an administrator; process id."""
+    program = ensure_cert_manager(Progress())
+    install_kinds(bench.world.cluster, program)
+    bench.world.cluster.kubectl("apply", "-f", "-", stdin=CA + _CLUSTER_ISSUER)
+    command = [
+        *(str(program.controller), f"--kubeconfig={bench.world.cluster.kubeconfig}"),
+        *(f"--cluster-resource-namespace={SYSTEM}", "--kube-api-qps=10000", "--kube-api-burst=10000"),
+    ]
+    with running(command, bench.programs.folder / "cert-manager.log") as pid:
+        yield pid
+
+
+_CLUSTER_ISSUER = """\
+---
+apiVersion: cert-manager.io/v1
+kind: ClusterIssuer
+metadata: {name: corporate}
+spec: {ca: {secretName: corporate-ca}}
+"""
+
+
+async def _peer_is_ready(bench: Bench, pid: int) -> None:
+    """A first certificate was issued: leader election and caches are behind it."""
+    await burst(bench.world, CertManager(), [f"warm-{pid}"], pid)
+
+
+# --- many ---
+
+
+async def _clients(bench: Bench, names: list[str]) -> None:
+    """Registered before their certificates are asked for."""
+    async with ready_of(bench.world.api, OAUTH_CLIENTS, names) as registered:
+        await at_once(bench.world.client(NAMESPACE, name) for name in names)
+        await registered
+
+
+async def _many(bench: Bench, pid: int) -> None:
+    single, size = bench.results.single, bench.size
+    small = len(bench.certificates)
+    memory, stored = rss_mib(pid), await asyncio.to_thread(stored_mib, bench.world.cluster)
+    async with user(bench.world, NAMESPACE) as waited:
+        await asyncio.sleep(size.rest_seconds / 4)
+    single["ms that a user's GET takes, idle, p50"] = percentile(waited, 50)
+    single["ms that a user's GET takes, idle, p99"] = percentile(waited, 99)
+    names = bench.new("many", size.many)
+    await _clients(bench, names)
+    async with user(bench.world, NAMESPACE) as waited:
+        meanwhile = asyncio.create_task(_pairs(bench, "in the burst", bench.new("meanwhile", size.pairs)))
+        outcome = await burst(bench.world, Mintls(), names, pid)
+        await meanwhile
+    # Those that were waited for meanwhile are writes of this burst, too.
+    whole = outcome.count + size.pairs
+    made = outcome.writes * outcome.count - 2 * size.pairs
+    bench.results.add("many", OURS, msgspec.structs.replace(outcome, writes=made / whole))
+    single["ms that a user's GET takes, in the burst, p50"] = percentile(waited, 50)
+    single["ms that a user's GET takes, in the burst, p99"] = percentile(waited, 99)
+    more = len(bench.certificates) - small
+    single["KiB of the operator for each certificate"] = (rss_mib(pid) - memory) * 1024 / more
+    grown = await asyncio.to_thread(stored_mib, bench.world.cluster) - stored
+    single["KiB of etcd for each client with its certificate"] = grown * 1024 / more
+
+
+async def _pairs(bench: Bench, when: str, names: list[str]) -> None:
+    """One new client after the other: from its two objects to a token."""
+    took = [await token_after(bench.world, name, bench.programs.folder) for name in names]
+    bench.results.single[f"ms from apply to a token, {when}, p50"] = percentile(took, 50) * 1000
+    bench.results.single[f"ms from apply to a token, {when}, p99"] = percentile(took, 99) * 1000
+
+
+# --- with many ---
+
+
+async def _rest(bench: Bench, pid: int) -> None:
+    await asyncio.sleep(min(5.0, bench.size.rest_seconds))
+    before, cpu, began = await bench.writes(), cpu_seconds(pid), time.monotonic()
+    await asyncio.sleep(bench.size.rest_seconds)
+    single = bench.results.single
+    single["% of a core at rest"] = (cpu_seconds(pid) - cpu) / (time.monotonic() - began) * 100
+    single["writes at rest"] = (await bench.writes() - before).total()
+    single["MiB of the operator with many"] = rss_mib(pid)
+
+
+async def _outage(bench: Bench) -> None:
+    """The API server stands still; then somebody makes an object."""
+    server = pids(bench.world.cluster).get("kube-apiserver")
+    if server is None:
+        raise CannotMeasure("the API server is not of this machine: it cannot be stopped for a while")
+    [name] = bench.new("after-outage", 1)
+    await _clients(bench, [name])
+    os.kill(server, signal.SIGSTOP)
+    await asyncio.sleep(bench.size.away_seconds)
+    os.kill(server, signal.SIGCONT)
+    bench.results.single["s until a new object is Ready after an outage"] = await _ready_after(bench, name)
+
+
+async def _ready_after(bench: Bench, name: str) -> float:
+    began = time.monotonic()
+    async with ready_of(bench.world.api, CLIENT_CERTIFICATES, [name]) as ready:
+        await create(bench.world, Mintls(), [name])
+        return await ready - began
+
+
+async def _restart(bench: Bench) -> None:
+    """Everything is current but one object that was made while no operator ran."""
+    [name] = bench.new("after-restart", 1)
+    await bench.world.client(NAMESPACE, name)
+    async with ready_of(bench.world.api, CLIENT_CERTIFICATES, [name]) as ready:
+        await create(bench.world, Mintls(), [name])
+        before, began = await bench.writes(), time.monotonic()
+        with bench.programs.operator() as pid:
+            seconds = await ready - began
+            await _idle(bench)
+            caught_up = time.monotonic() - began
+            single = bench.results.single
+            single["s from start until a waiting object is Ready"] = seconds
+            single["s from start until everything was looked at"] = caught_up
+            single["s of processor time of that"] = cpu_seconds(pid)
+            await asyncio.sleep(2)
+            single["writes of a restart, but for that object's"] = (await bench.writes() - before).total() - 4
+            single["MiB of the operator after a restart"] = rss_mib(pid)
+
+
+async def _idle(bench: Bench) -> None:
+    async def nothing_waits() -> bool:
+        known = await bench.programs.metric("mintls_objects", kind="ClientCertificate")
+        return known >= len(bench.certificates) and await bench.programs.metric("mintls_queue_depth") == 0
+
+    await eventually(nothing_waits, within=_START_SECONDS, every=_LOOK_SECONDS)
+
+
+async def _due_at_once(bench: Bench) -> None:
+    """Renewals that all are due when the operator starts, and a new object behind them."""
+    due = bench.certificates[: bench.size.due]
+    asked = {"metadata": {"annotations": {RENEW_REQUESTED: "at-once"}}}
+    await at_once(bench.world.api.merge_patch(CLIENT_CERTIFICATES.item(NAMESPACE, name), asked) for name in due)
+    [name] = bench.new("behind-renewals", 1)
+    await bench.world.client(NAMESPACE, name)
+    async with ready_of(bench.world.api, CLIENT_CERTIFICATES, due, _renewed) as renewed:
+        with bench.programs.operator():
+            await until_ready(bench.programs.health, bench.programs.operator_log)
+            began = time.monotonic()
+            bench.results.single["s until a new object is Ready beside renewals"] = await _ready_after(bench, name)
+            seconds = await renewed - began
+    bench.results.single["renewals a second"] = len(due) / seconds
+
+
+def _renewed(item: Object) -> bool:
+    return bool(item.get("status", {}).get("observedRenewRequest") == "at-once")
+
+
+async def _another_root(bench: Bench) -> None:
+    """Another root is made, trusted, signs; a client gets tokens all the time."""
+    [name] = bench.new("in-rotation", 1)
+    with bench.programs.operator():
+        await until_ready(bench.programs.health, bench.programs.operator_log)
+        await token_after(bench.world, name, bench.programs.folder)
+        await _idle(bench)
+        before, began = await bench.writes(), time.monotonic()
+        async with asking(bench.world, name, bench.programs.folder) as told:
+            await bench.world.api.merge_patch(_AUTHORITY, {"metadata": {"annotations": {ROTATE_REQUESTED: "now"}}})
+            switched = await _phase(bench, "Reissuing") - began
+            retiring = await _phase(bench, "Retiring") - began
+        made = (await bench.writes() - before).total()
+    single = bench.results.single
+    single["s until another root signs"] = switched
+    single["s until all certificates are of the other root"] = retiring
+    single["writes for each certificate by another root"] = made / len(bench.certificates)
+    single["tokens asked for meanwhile"] = told.asked
+    single["failed token requests meanwhile"] = len(told.failures)
+    for failure in told.failures[:3]:
+        Progress().say(f"failed: {failure}")
+
+
+async def _phase(bench: Bench, phase: str) -> float:
+    order = ["Preparing", "Reissuing", "Retiring"]
+
+    async def reached() -> bool:
+        rotation = (await bench.world.api.get(_AUTHORITY))["status"].get("rotation") or {}
+        return order.index(rotation["phase"]) >= order.index(phase)
+
+    await eventually(reached, within=1200, every=_LOOK_SECONDS)
+    return time.monotonic()

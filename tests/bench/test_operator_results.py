@@ -1,0 +1,62 @@
+import json
+from pathlib import Path
+
+from bench.burst import Outcome
+from bench.operatorplot import draw
+from bench.operatorresults import OURS, PEER, OperatorResults
+from bench.results import Spread
+
+SINGLE = {
+    "writes at rest": 0.0,
+    "% of a core at rest": 0.5,
+    "MiB of the operator with many": 121.0,
+    "s from start until everything was looked at": 5.0,
+    "writes of a restart, but for that object's": 0.0,
+    "s until a new object is Ready after an outage": 0.5,
+    "s until a new object is Ready beside renewals": 0.5,
+    "failed token requests meanwhile": 1.0,
+}
+
+
+def outcome(rate: float) -> Outcome:
+    return Outcome(count=10, seconds=10 / rate, rate=rate, writes=3.0, cpu_ms=2.0, rss_mib=90.0)
+
+
+def results(*rates: tuple[float, float]) -> OperatorResults:
+    value = OperatorResults({"cpu": "a processor", "commit": "0123456789ab"}, single=dict(SINGLE))
+    for ours, peer in rates:
+        value.add("beside", OURS, outcome(ours))
+        value.add("beside", PEER, outcome(peer))
+    value.add("many", OURS, outcome(200))
+    return value
+
+
+def test_a_ratio_is_of_the_same_round() -> None:
+    assert results((300, 100), (30, 10)).ratio("rate") == Spread(3, 3, 3)
+
+
+def test_each_target_is_judged_by_its_own_figure() -> None:
+    judged = {target.name: target.met for target in results((300, 100)).targets()}
+
+    assert [name for name, met in judged.items() if not met] == [
+        "MiB of the operator with many",
+        "failed token requests meanwhile",
+    ]
+    assert len(judged) == 3 + len(SINGLE)
+
+
+def test_what_was_measured_is_printed_and_saved(tmp_path: Path) -> None:
+    value = results((300, 100))
+    value.save(tmp_path / "r.json")
+
+    assert json.loads((tmp_path / "r.json").read_text())["bursts"]["beside"][PEER][0]["rate"] == 100
+    assert "| beside | mintls / cert-manager |" in value.text()
+    assert "| writes at rest" in value.text()
+
+
+def test_equal_results_draw_equal_pictures(tmp_path: Path) -> None:
+    for name in ("one.svg", "two.svg"):
+        draw(results((300, 100)), tmp_path / name)
+
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    assert "cert-manager, 10 at once" in (tmp_path / "one.svg").read_text()
