@@ -14,17 +14,18 @@ from clusterlib.session import running_cluster
 from mintls.kube.client import ApiClient
 from mintls.kube.paths import NAMESPACES
 
-NAMESPACE = "shop"
+NAMESPACE, OTHER_NAMESPACE = "shop", "bank"
 _KINDS = ("oauthclients", "clientcertificates", "certificateauthorities", "spentidentifiers")
 
 
 @asynccontextmanager
 async def kubernetes(folder: Path) -> AsyncIterator[World]:
-    """A cluster of its own while the block lasts, with a namespace for clients. ``folder`` gets files with keys."""
+    """A cluster of its own while the block lasts, with two namespaces for clients. ``folder`` gets files with keys."""
     with running_cluster(options=Options(), progress=Progress()) as cluster:
         _apply(cluster)
         async with ApiClient.connect(str(cluster.kubeconfig)) as admin, AsyncExitStack() as stack:
-            await admin.create(NAMESPACES.collection(), {"metadata": {"name": NAMESPACE}})
+            for name in (NAMESPACE, OTHER_NAMESPACE):
+                await admin.create(NAMESPACES.collection(), {"metadata": {"name": name}})
             yield World(cluster, admin, folder, stack)
 
 

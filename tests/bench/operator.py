@@ -15,7 +15,7 @@ import msgspec
 
 from bench.apiserver import percentile, stored_mib, user, writes
 from bench.burst import CertManager, Mintls, at_once, burst, create, ready_of
-from bench.cluster import NAMESPACE, pids
+from bench.cluster import NAMESPACE, OTHER_NAMESPACE, pids
 from bench.installation import until_ready
 from bench.machine import CannotMeasure, cpu_seconds, rss_mib, running
 from bench.operatorprocess import Programs
@@ -218,8 +218,8 @@ async def _many(bench: Bench, pid: int) -> None:
 
 
 async def _pairs(bench: Bench, when: str, names: list[str]) -> None:
-    """One new client after the other: from its two objects to a token."""
-    took = [await token_after(bench.world, name, bench.programs.folder) for name in names]
+    """One new client after the other, in a namespace of its own: from its two objects to a token."""
+    took = [await token_after(bench.world, name, bench.programs.folder, OTHER_NAMESPACE) for name in names]
     bench.results.single[f"ms from apply to a token, {when}, p50"] = percentile(took, 50) * 1000
     bench.results.single[f"ms from apply to a token, {when}, p99"] = percentile(took, 99) * 1000
 
@@ -287,7 +287,7 @@ async def _idle(bench: Bench) -> None:
 
 async def _due_at_once(bench: Bench) -> None:
     """Renewals that all are due when the operator starts, and a new object behind them."""
-    due = bench.certificates[: bench.size.due]
+    due = [name for name in bench.certificates if name.startswith(("beside", "many"))][: bench.size.due]
     asked = {"metadata": {"annotations": {RENEW_REQUESTED: "at-once"}}}
     await at_once(bench.world.api.merge_patch(CLIENT_CERTIFICATES.item(NAMESPACE, name), asked) for name in due)
     [name] = bench.new("behind-renewals", 1)

@@ -20,19 +20,19 @@ _MOST_SECONDS = 120.0
 _EACH_SECONDS = 0.1
 
 
-async def token_after(world: World, name: str, folder: Path) -> float:
+async def token_after(world: World, name: str, folder: Path, namespace: str = NAMESPACE) -> float:
     """Seconds from the request for a client and its certificate to a token with them.
 
     Raises:
         CannotMeasure: There is none after a long time.
     """
     began = time.monotonic()
-    await world.client(NAMESPACE, name)
-    await world.certificate(NAMESPACE, name)
+    await world.client(namespace, name)
+    await world.certificate(namespace, name)
     status = 0
     while time.monotonic() - began < _MOST_SECONDS:
         with contextlib.suppress(NotFound):
-            status = await token(await world.secret(NAMESPACE, f"{name}-mtls"), folder)
+            status = await token(await world.secret(namespace, f"{name}-mtls"), folder)
             if status == 200:
                 return time.monotonic() - began
         await asyncio.sleep(_LOOK_SECONDS)

@@ -26,15 +26,47 @@ class Lane(IntEnum):
     """It is time, and nobody waits: renewals, and everything at start."""
 
 
+class _Turns:
+    """Keys in the order in which they came, but one namespace after the other.
+
+    Ten thousand new objects of one of them are no reason for somebody else to wait. What belongs to no namespace has
+    turns of its own.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[str, OrderedDict[Key, None]] = OrderedDict()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._waiting.get(key.namespace, ())
+
+    def add(self, key: Key) -> None:
+        if key not in self:
+            self._waiting.setdefault(key.namespace, OrderedDict())[key] = None
+            self._count += 1
+
+    def pop(self) -> Key:
+        namespace, keys = self._waiting.popitem(last=False)
+        key, _ = keys.popitem(last=False)
+        if keys:
+            self._waiting[namespace] = keys
+        self._count -= 1
+        return key
+
+
 class ReconcileQueue:
     """Level-triggered: a key says that something may have changed, never what.
 
     A key that is added while it is worked on comes again afterwards. The number of keys is bounded by the number of
-    objects. The urgent lane is first come, first served; in the other one who has the least time left comes first.
+    objects. The urgent lane is first come, first served, and a namespace at a time; in the other one who has the least
+    time left comes first.
     """
 
     def __init__(self) -> None:
-        self._urgent: OrderedDict[Key, None] = OrderedDict()
+        self._urgent = _Turns()
         self._renewals: dict[Key, _Place] = {}
         self._heap: list[tuple[_Place, Key]] = []
         self._active: dict[Key, tuple[Lane, float] | None] = {}
@@ -59,7 +91,7 @@ class ReconcileQueue:
             return
         if lane == Lane.URGENT:
             self._renewals.pop(key, None)
-            self._urgent.setdefault(key)
+            self._urgent.add(key)
         elif key in self._urgent:
             return
         elif key not in self._renewals or ends < self._renewals[key][0]:
@@ -94,7 +126,7 @@ class ReconcileQueue:
     def _pick(self) -> Key | None:
         self._picks += 1
         if self._urgent and (self._picks % FAIRNESS or not self._renewals):
-            return self._urgent.popitem(last=False)[0]
+            return self._urgent.pop()
         return self._pick_renewal()
 
     def _pick_renewal(self) -> Key | None:

@@ -37,6 +37,20 @@ async def test_keys_come_in_the_order_in_which_they_were_first_asked_for() -> No
     assert await taken_now(queue, 3) == [B, A, C]
 
 
+async def test_a_burst_in_one_namespace_keeps_nobody_else_waiting() -> None:
+    queue = ReconcileQueue()
+    bulk = [Key(Kind.CERTIFICATE, "shop", f"{number}") for number in range(100)]
+    other, authority = Key(Kind.CERTIFICATE, "bank", "a"), Key(Kind.AUTHORITY, "", "default")
+    for key in (*bulk, other, authority):
+        queue.add(key)
+    queue.add(other)
+    assert await taken_now(queue, 4) == [bulk[0], other, authority, bulk[1]]
+    assert queue.depth(Lane.URGENT) == 98
+    queue.done(other)
+    queue.add(other)
+    assert await taken_now(queue, 2) == [bulk[2], other]
+
+
 async def test_a_key_that_is_asked_for_while_it_is_worked_on_comes_again_afterwards_and_not_before() -> None:
     queue = ReconcileQueue()
     queue.add(A)
