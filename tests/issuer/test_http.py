@@ -91,6 +91,19 @@ class TestBody:
             assert (reply.status, reply.json["error"]) == (408, "invalid_request")
             assert reply.headers["connection"] == "close"
 
+    async def test_a_client_that_goes_away_in_the_middle_is_no_defect_of_the_issuer(
+        self, bench: Bench, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with bench.connect(bench.authority.client()) as connection:
+            head = f"POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: 100\r\n\r\ngrant"
+            await connection.send(head.encode())
+            await asyncio.sleep(0.05)
+        async with asyncio.timeout(5):
+            while not bench.audit:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+        assert (bench.audit[-1]["decision"], bench.audit[-1]["reason"]) == ("refused", "malformed_body")
+        assert not caplog.text
+
     async def test_malformed_http_is_400_and_shows_nothing_in_the_log(
         self, bench: Bench, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -191,7 +191,7 @@ class Front:
             raise InvalidRequest(Reason.BODY_TOO_LARGE) from None
         except TimeoutError:
             raise InvalidRequest(Reason.BODY_TOO_SLOW) from None
-        except web.RequestPayloadError as error:
+        except (web.RequestPayloadError, ConnectionError) as error:  # the second: whoever sent it is gone
             raise InvalidRequest(Reason.MALFORMED_BODY, type(error).__name__) from None
 
     def _call(self, request: web.Request, body: bytes, trail: Trail) -> Call:
