@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,7 +34,15 @@ def _fine(result: Result) -> str:
     return f"status {result.status}"
 
 
-def test_a_step_shows_the_command_its_output_and_what_came_of_it(tmp_path: Path) -> None:
+def _ticking(monkeypatch: pytest.MonkeyPatch, ticks: Iterator[int]) -> None:
+    """A clock that goes on when it is looked at, however long a busy machine takes."""
+    monkeypatch.setattr(steps, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+
+
+def test_a_step_shows_the_command_its_output_and_what_came_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _ticking(monkeypatch, itertools.repeat(0))
     stream = io.StringIO()
     _runner(tmp_path, stream).run([Step("Say it.", "echo one\necho two >&2", _fine)])
     assert stream.getvalue().splitlines() == [
@@ -86,8 +95,7 @@ def test_a_patient_step_gives_up_when_a_server_has_died(tmp_path: Path) -> None:
 
 
 def test_the_clock_runs_on_over_steps_until_one_starts_it_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ticks = itertools.count()
-    monkeypatch.setattr(steps, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    _ticking(monkeypatch, itertools.count())
     seen: list[float] = []
 
     def note(result: Result) -> str:
