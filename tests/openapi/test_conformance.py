@@ -6,7 +6,7 @@ schemathesis makes the requests from the document and compares the answers with 
 import json
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +163,7 @@ def good(place: Place, operation: Operation) -> Good:
         "updateRegistration": lambda: managed(place, 200, update=True),
         "deleteRegistration": lambda: managed(place, 204),
         "verify": lambda: passing(place, billing),
+        "verifyBehind": lambda: passing_behind(place, billing),
         "authority": lambda: Good(200, operator, {"name": "default"}),
     } | dict.fromkeys(PLAIN, lambda: Good(200))
     return make[operation.id]()
@@ -183,6 +184,13 @@ def passing(place: Place, client: Leaf) -> Good:
     proxy = place.target.leaf("edge", PROXIES[Format.CLIENT_CERT])
     headers = dict(client_cert(client)) | _bearer(place.token())
     return Good(200, proxy, query={"audience": AUDIENCE, "scope": "orders.read"}, headers=headers)
+
+
+def passing_behind(place: Place, client: Leaf) -> Good:
+    """The same, of a path behind a prefix."""
+    same = passing(place, client)
+    demand = {"X-Token-Demand": f"audience={AUDIENCE}&scope=orders.read"}
+    return replace(same, query={}, path_parameters={"path": "orders/1"}, headers=dict(same.headers) | demand)
 
 
 def _bearer(token: str) -> dict[str, str]:

@@ -43,19 +43,33 @@ class Scene:
     headers: Headers | None = None
     shown: Leaf | None = None
     caller: Leaf | None = None
+    way: str = "query"
 
     async def ask(self) -> Reply:
         headers = [("Authorization", f"Bearer {self.token}")] if self.headers is None else self.headers
         shown = client_cert(self.shown) if self.shown else []
-        return await get(self.bench, f"/verify{self.query}", [*headers, *shown], self.caller)
+        path, demand = told(self.way, self.query.removeprefix("?"))
+        return await get(self.bench, path, [*headers, *shown, *demand], self.caller)
 
 
-async def get(bench: Bench, path: str, headers: Headers, caller: Leaf | None = None) -> Reply:
+def told(way: str, demand: str) -> tuple[str, Headers]:
+    """How a proxy says what it demands, by path and headers. What is in a client's own query counts for nothing."""
+    match way:
+        case "query":
+            return f"/verify?{demand}", []
+        case "path":
+            return f"/verify;{demand.replace('/', '%2F')}/orders?audience=x&scope=", []
+    return "/verify;demand=header/orders?audience=x&scope=", [("X-Token-Demand", demand)]
+
+
+async def get(
+    bench: Bench, path: str, headers: Headers, caller: Leaf | None = None, *, method: str = "GET", body: bytes = b""
+) -> Reply:
     caller = caller or bench.authority.client(uri("spiffe://cluster.local/ns/edge/client/gateway"))
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
     async with bench.connect(caller) as connection:
-        await connection.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode())
-        return await connection.reply()
+        await connection.send(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode() + body)
+        return await connection.reply(has_body=method != "HEAD")
 
 
 async def scene(bench: Bench, leaf: Leaf | None = None, **client: Any) -> Scene:
@@ -138,13 +152,15 @@ ROWS: tuple[tuple[str, str, Change, int, str, str], ...] = (
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("way", ["query", "path", "header"])
 @pytest.mark.parametrize(
     ("change", "status", "challenge", "reason"),
     [row[2:] for row in ROWS],
     ids=[f"RFC {row[0]} {row[1]}" for row in ROWS],
 )
-async def test_a_request(bench: Bench, change: Change, status: int, challenge: str, reason: str) -> None:
+async def test_a_request(bench: Bench, change: Change, status: int, challenge: str, *, reason: str, way: str) -> None:
     now = await scene(bench)
+    now.way = way
     change(now)
     reply = await now.ask()
     assert (reply.status, bench.audit[-1]["reason"]) == (status, reason)
@@ -179,6 +195,69 @@ async def test_rfc_7009_2_a_revoked_token(bench: Bench) -> None:
     assert (await bench.curl("/revoke", *data, leaf=now.leaf)).status == 200
     assert (await now.ask()).status == 401
     assert bench.audit[-1]["detail"] == "revoked"
+
+
+class TestDemand:
+    """Only the proxy says what it demands, and only where its path says that it does."""
+
+    async def get(self, bench: Bench, path: str, *demands: str) -> Reply:
+        now = await scene(bench, certificate_bound=False)
+        headers = [("Authorization", f"Bearer {now.token}"), *(("X-Token-Demand", value) for value in demands)]
+        return await get(bench, path, headers)
+
+    async def test_a_header_is_ignored_where_the_demand_is_in_the_path_or_the_query(self, bench: Bench) -> None:
+        mild = f"audience={ORDERS}&possession=optional"
+        for way in ("query", "path"):
+            path, _ = told(way, QUERY.removeprefix("?"))
+            assert (await self.get(bench, path, mild)).status == 401
+            assert bench.audit[-1]["reason"] == "unbound_token"
+
+    @pytest.mark.parametrize("number", [0, 2])
+    async def test_where_it_is_in_the_header_that_is_there_once(self, bench: Bench, number: int) -> None:
+        reply = await self.get(bench, "/verify;demand=header/", *[f"audience={ORDERS}&possession=optional"] * number)
+        assert (reply.status, bench.audit[-1]["reason"]) == (400, "malformed_demand")
+        assert bench.audit[-1]["detail"] == f"X-Token-Demand is there {number} times, not once"
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            f"/verify;audience={ORDERS.replace('/', '%2F')}",
+            f"/verify;audience={ORDERS.replace('/', '%2F')}*",
+            f"/verify;audience={ORDERS.replace('/', '%2F')}?/",
+            f"/verify%3Baudience={ORDERS.replace('/', '%2F')}&possession=optional/",
+            "/verify;/",
+            "/verify;demand=header",
+        ],
+    )
+    async def test_no_demand_is_none_of_which_nobody_knows_where_it_ends(self, bench: Bench, path: str) -> None:
+        reply = await self.get(bench, path, f"audience={ORDERS}&possession=optional")
+        assert (reply.status, bench.audit[-1]["reason"]) in {(400, "malformed_demand"), (401, "wrong_audience")}
+
+    @pytest.mark.parametrize("path", ["/verify/", f"/verify/;audience={ORDERS}/", f"/verify/x?audience={ORDERS}"])
+    async def test_a_prefix_without_a_demand_lets_nobody_through_whatever_is_behind(
+        self, bench: Bench, path: str
+    ) -> None:
+        assert (await self.get(bench, path, f"audience={ORDERS}&possession=optional")).status == 404
+
+    @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PROPFIND"])
+    async def test_the_method_is_the_clients_and_its_body_is_not_waited_for(self, bench: Bench, method: str) -> None:
+        now = await scene(bench)
+        path, _ = told("path", QUERY.removeprefix("?"))
+        headers = [("Authorization", f"Bearer {now.token}"), *client_cert(now.leaf), ("Content-Length", "99999")]
+        reply = await get(bench, path, headers, method=method, body=b"only a part of it")
+        assert reply.status == 200
+
+
+async def test_verify_and_introspection_agree(bench: Bench) -> None:
+    """RFC 7662 section 2.2: what is not active gives no access, and the other way round."""
+    bench.put(registration("orders"))
+    orders = bench.authority.client(uri("spiffe://cluster.local/ns/shop/client/orders"))
+    for change in (set_(), later(minutes=10), put(suspended=True), tampered, without_key):
+        now = await scene(bench)
+        change(now)
+        said = await bench.curl("/introspect", "-d", "client_id=shop:orders", "-d", f"token={now.token}", leaf=orders)
+        assert said.json["active"] == ((await now.ask()).status == 200)
+        bench.issuer.directory.put_signing_keys((bench.key,))
 
 
 class TestPossession:
@@ -223,6 +302,13 @@ class TestWhoMayAsk:
         now.caller = now.leaf
         reply = await now.ask()
         assert (reply.status, reply.json["error"], bench.audit[-1]["reason"]) == (400, "invalid_request", "not_a_proxy")
+        assert reply.headers["connection"] == "close", "a proxy with a new certificate has to connect anew"
+
+    @pytest.mark.parametrize("way", ["path", "header"])
+    async def test_however_it_says_what_it_demands(self, bench: Bench, way: str) -> None:
+        now = await scene(bench)
+        now.caller, now.way = now.leaf, way
+        assert ((await now.ask()).status, bench.audit[-1]["reason"]) == (400, "not_a_proxy")
 
     async def test_without_a_certificate_neither(self, bench: Bench) -> None:
         now = await scene(bench)

@@ -46,7 +46,8 @@ _STATUS: Mapping[type[OAuthError], int] = {
     TemporarilyUnavailable: 503,
 }
 DPOP_NONCE = "DPoP-Nonce"
-_CLOSING = frozenset({Reason.BODY_TOO_LARGE, Reason.BODY_TOO_SLOW})
+# A proxy whose certificate ended while a connection stayed open has the next one by now: it has to connect anew.
+_CLOSING = frozenset({Reason.BODY_TOO_LARGE, Reason.BODY_TOO_SLOW, Reason.NOT_A_PROXY})
 # RFC 9110 sections 15.5.14 and 15.5.9: refused before it was read as OAuth. RFC 6585 section 4: whatever it says.
 _STATUS_BY_REASON: Mapping[Reason, int] = {
     Reason.BODY_TOO_LARGE: 413,

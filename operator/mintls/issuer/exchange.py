@@ -25,6 +25,8 @@ class Call:
         authorization: ``Authorization``, ``None`` if there was none.
         accept: ``Accept``, ``None`` if there was none.
         body: The body, whole. Not in the repr: it may hold a token.
+        method: The method.
+        path: Path and query of the URL as they were sent, percent-encoded.
         query: The query of the URL, percent-encoded; "" if there is none.
         target: What the path names, such as a client id; "" if it names nothing.
         peer: Gives the certificate of the connection, ``None`` if there is none; raises ``InvalidClient`` if it cannot
@@ -38,6 +40,8 @@ class Call:
     authorization: str | None = field(repr=False)
     accept: str | None
     body: bytes = field(repr=False)
+    method: str
+    path: str
     query: str
     target: str
     peer: Callable[[], Peer | None]

@@ -24,7 +24,7 @@ from mintls.issuer.endpoints.registered import delete, read, update
 from mintls.issuer.endpoints.registration import registration
 from mintls.issuer.endpoints.revocation import revocation
 from mintls.issuer.endpoints.token import token
-from mintls.issuer.endpoints.verify import verify
+from mintls.issuer.endpoints.verify import verify, verify_behind
 from mintls.issuer.errors import answer_error, error_body
 from mintls.issuer.exchange import NO_STORE, Answer, Call, Clock
 from mintls.issuer.metrics import CONTENT_TYPE, Metrics
@@ -44,7 +44,7 @@ class Endpoint:
 
     Attributes:
         name: In metrics and the audit log.
-        method: The one method that it answers (GET answers HEAD, too).
+        method: The one method that it answers (GET answers HEAD, too); ``*`` for any.
         answer: Its steps; awaited where one of them has to wait for the Kubernetes API.
         decides: Whether it decides about a caller: then each answer is an audit line.
     """
@@ -63,6 +63,7 @@ _TOKEN = Endpoint("token", "POST", token)
 _INTROSPECTION = Endpoint("introspection", "POST", introspection)
 _REVOCATION = Endpoint("revocation", "POST", revocation)
 _VERIFY = Endpoint("verify", "GET", verify)
+_VERIFY_BEHIND = Endpoint("verify", "*", verify_behind)
 _AUTHORITY = Endpoint("authority", "GET", authority)
 _REGISTRATION = Endpoint("registration", "GET", registration)
 _REGISTER = Endpoint("register", "POST", register)
@@ -101,6 +102,7 @@ class Front:
                 *self._documents(base),
                 *self._authenticated(base),
                 (f"{base}/verify", _VERIFY),
+                (f"{base}/verify;{{target:[\\s\\S]*}}", _VERIFY_BEHIND),
                 (f"{base}/register/{{target:[^/]+}}", _REGISTRATION),
                 (f"{base}/authorities/{{target:[^/]+}}", _AUTHORITY),
             ]
@@ -202,6 +204,8 @@ class Front:
             authorization=_line(request, "Authorization"),
             accept=_accept(request),
             body=body,
+            method=_text(request.method),
+            path=_text(request.raw_path),
             query=_text(request.rel_url.raw_query_string),
             target=_text(unquote(request.match_info.get("target", ""))),
             peer=lambda: self._peers.of(connection),

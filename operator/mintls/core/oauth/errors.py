@@ -209,8 +209,8 @@ _WHAT_IS_WRONG: Mapping[Reason, str] = {
     "access_token (or jwt for a service account, where the issuer takes these), and no actor_token",
     Reason.WRONG_SUBJECT_TOKEN: "the subject_token is expired, revoked or unknown, or was not given for this client",
     Reason.NOT_A_PROXY: "only a proxy that the issuer was told of may ask this, by the certificate of its OAuthClient",
-    Reason.MALFORMED_DEMAND: "the query must have audience, and may have scope and possession=strict or optional, each "
-    "once and nothing else",
+    Reason.MALFORMED_DEMAND: "the demand must have audience, and may have scope and possession=strict or optional, "
+    "each once and nothing else",
     Reason.CERTIFICATE_NEEDED: "tokens of the client are bound to a certificate: present one that is valid now in the "
     "TLS handshake, at an endpoint of mtls_endpoint_aliases",
 }

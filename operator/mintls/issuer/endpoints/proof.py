@@ -1,11 +1,13 @@
 """DPoP: at the token endpoint (RFC 9449 sections 5 and 8), and at a resource behind a proxy (section 7)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from mintls.core.oauth.client import Client
 from mintls.core.oauth.dpop import normalized_uri, read_proof, spent_proof
 from mintls.core.oauth.dpop_nonce import is_recent, new_nonce
 from mintls.core.oauth.errors import InvalidDpopProof, Reason, UnprovenRequest, UseDpopNonce
+from mintls.core.oauth.forwarded_certificate import HeaderLines
 from mintls.core.oauth.signing_keys import published_keys
 from mintls.issuer.endpoints.steps import current_key, spend
 from mintls.issuer.errors import DPOP_NONCE
@@ -31,7 +33,24 @@ async def prove_key(services: Services, call: Call, client: Client) -> str:
     return proof.jkt
 
 
-def proven_at_resource(services: Services, call: Call, access_token: str, client_id: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """The request that a proxy asks about.
+
+    Attributes:
+        method: Its method.
+        url: What the client asked the proxy for, without query, as ``normalized_uri`` gives it.
+    """
+
+    method: str
+    url: str
+
+
+type RequestOf = Callable[[HeaderLines], Requested]
+"""Finds out which request it is from the headers that a proxy sends. Raises ``InvalidDpopProof`` if they lack it."""
+
+
+def proven_at_resource(services: Services, call: Call, requested: RequestOf, access_token: str, client_id: str) -> str:
     """The thumbprint of the key that is proven for the request that a proxy asks about.
 
     Whether a proof was used before is known to this replica alone: else each request to a resource would cost a write
@@ -42,10 +61,11 @@ def proven_at_resource(services: Services, call: Call, access_token: str, client
         TemporarilyUnavailable: There are too many.
     """
     try:
+        request = requested(call.header)
         proof = read_proof(
             call.header("DPoP"),
-            method=_forwarded(call, "X-Forwarded-Method"),
-            urls={_requested_url(call)},
+            method=request.method,
+            urls={request.url},
             now=call.now,
             access_token=access_token,
         )
@@ -56,14 +76,33 @@ def proven_at_resource(services: Services, call: Call, access_token: str, client
     return proof.jkt
 
 
-def _requested_url(call: Call) -> str:
-    """What the client asked the proxy for, as the proxy says."""
-    proto, host, uri = (_forwarded(call, f"X-Forwarded-{part}") for part in ("Proto", "Host", "Uri"))
-    return normalized_uri(f"{proto}://{host}{uri}")
+def forwarded_request(header: HeaderLines) -> Requested:
+    """The request that a proxy describes in ``X-Forwarded-...``, as Traefik does and nginx can.
+
+    Raises:
+        InvalidDpopProof: It does not.
+    """
+    method, proto, host, uri = (_once(header, f"X-Forwarded-{part}") for part in ("Method", "Proto", "Host", "Uri"))
+    return Requested(method, normalized_uri(f"{proto}://{host}{uri}"))
 
 
-def _forwarded(call: Call, name: str) -> str:
-    lines = call.header(name)
+def same_request(method: str, path: str) -> RequestOf:
+    """The request that a proxy asks about by one that is like it, as Envoy does; only ``https`` is not to be seen.
+
+    Args:
+        method: The method of both.
+        path: Path and query of the client's.
+    """
+
+    def requested(header: HeaderLines) -> Requested:
+        proto, host = _once(header, "X-Forwarded-Proto"), _once(header, "Host")
+        return Requested(method, normalized_uri(f"{proto}://{host}{path}"))
+
+    return requested
+
+
+def _once(header: HeaderLines, name: str) -> str:
+    lines = header(name)
     if len(lines) != 1 or not lines[0]:
         raise InvalidDpopProof(Reason.WRONG_PROOF, f"the proxy has to send {name}, once")
     return lines[0]
