@@ -259,6 +259,7 @@ class Bench:
     audit: list[dict[str, Any]] = field(default_factory=list)
     open_port: int = 0
     mtls_port: int = 0
+    ext_authz_port: int = 0
     key: SigningKey = field(default_factory=signing_key_made)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     registry: MemoryRegistry = field(default_factory=MemoryRegistry)
@@ -359,7 +360,7 @@ async def running_issuer(
         fetching = asyncio.create_task(issuer.remote_keys.run())
         stack.push_async_callback(_end, fetching)
         ports = await issuer.serve(stack)
-        bench.open_port, bench.mtls_port = ports.open, ports.mtls
+        bench.open_port, bench.mtls_port, bench.ext_authz_port = ports.open, ports.mtls, ports.ext_authz
         yield bench
 
 

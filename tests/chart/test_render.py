@@ -224,6 +224,18 @@ def test_a_collector_becomes_the_variable_of_opentelemetry_beside_those_that_are
     assert "env" not in container(helm.template(), "issuer")
 
 
+def test_ext_authz_has_a_port_from_the_service_to_the_program(helm: Helm) -> None:
+    rendered = helm.template("-f", EVERYTHING)
+    assert "--ext-authz-address=:9444" in container(rendered, "issuer")["args"]
+    assert {"name": "ext-authz", "containerPort": 9444} in container(rendered, "issuer")["ports"]
+    [port] = [one for one in named(rendered, "Service", "mintls-issuer")["spec"]["ports"] if one["name"] == "ext-authz"]
+    assert (port["port"], port["targetPort"]) == (9444, "ext-authz")
+    policy = named(rendered, "NetworkPolicy", "mintls-issuer")["spec"]["ingress"][0]["ports"]
+    assert {"port": "ext-authz"} in policy
+    plain = helm.template()
+    assert "ext-authz" not in str([one for one in plain if one["kind"] in {"Deployment", "Service", "NetworkPolicy"}])
+
+
 def test_registration_grants_become_options_and_rights(helm: Helm) -> None:
     rendered = helm.template("-f", EVERYTHING)
     assert "--registration=registration-shop=shop" in container(rendered, "issuer")["args"]

@@ -20,10 +20,13 @@ from builders.world import REPOSITORY, eventually, free_port
 from clusterlib.envoy import NoEnvoyHereError, ensure_envoy
 from clusterlib.progress import Progress
 from mintls.core.oauth.forwarded_certificate import Format
-from mintls.issuer.settings import TrustedProxy
+from mintls.issuer.settings import Address, TrustedProxy
 
-EXAMPLE = REPOSITORY / "docs" / "examples" / "envoy" / "envoy.yaml"
+EXAMPLES = REPOSITORY / "docs" / "examples" / "envoy"
+EXAMPLE = EXAMPLES / "envoy.yaml"
+OVER_GRPC = EXAMPLES / "envoy-grpc.yaml"
 GATEWAY = TrustedProxy("edge", "gateway", Format.XFCC)
+SERVED = replace(SETTINGS, proxies=(GATEWAY,), ext_authz_address=Address("127.0.0.1", 0))
 GATEWAY_NAME = uri("spiffe://cluster.local/ns/edge/client/gateway")
 CHALLENGE = f'Bearer realm="{ISSUER_URL}"'
 
@@ -55,16 +58,18 @@ def envoy() -> Path:
         pytest.skip(str(error))
 
 
-@pytest.fixture
-async def resource(envoy: Path, tmp_path: Path) -> AsyncIterator[Resource]:
-    async with running_resource(envoy, tmp_path) as value:
+@pytest.fixture(params=[EXAMPLE, OVER_GRPC], ids=["http", "grpc"])
+async def resource(envoy: Path, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Resource]:
+    async with running_resource(envoy, tmp_path, request.param) as value:
         yield value
 
 
 @asynccontextmanager
-async def running_resource(envoy: Path, tmp_path: Path, changes: Mapping[str, str] = {}) -> AsyncIterator[Resource]:
+async def running_resource(
+    envoy: Path, tmp_path: Path, example: Path, changes: Mapping[str, str] = {}
+) -> AsyncIterator[Resource]:
     async with AsyncExitStack() as stack:
-        bench = await stack.enter_async_context(running_issuer(tmp_path, replace(SETTINGS, proxies=(GATEWAY,))))
+        bench = await stack.enter_async_context(running_issuer(tmp_path, SERVED))
         bench.put(registration("gateway", "edge"))
         bench.serve_as(bench.authority.server((*dns("localhost", "mintls-issuer.mintls-system.svc"),)))
         gateway = bench.authority.client(GATEWAY_NAME, not_after=NOW + HOUR)
@@ -74,14 +79,14 @@ async def running_resource(envoy: Path, tmp_path: Path, changes: Mapping[str, st
         port, upstream = free_port(), free_port()
         addresses = {
             "address: 0.0.0.0, port_value: 443": f"address: 127.0.0.1, port_value: {port}",
-            "address: mintls-issuer.mintls-system.svc, port_value: 9443": (
-                f"address: 127.0.0.1, port_value: {bench.mtls_port}"
+            f"address: mintls-issuer.mintls-system.svc, port_value: {9444 if example == OVER_GRPC else 9443}": (
+                f"address: 127.0.0.1, port_value: {bench.ext_authz_port if example == OVER_GRPC else bench.mtls_port}"
             ),
             "address: localhost, port_value: 8080": f"address: 127.0.0.1, port_value: {upstream}",
             "/etc/envoy": str(tmp_path),
         }
         running = running_envoy(
-            envoy, EXAMPLE, tmp_path, port=port, upstream=upstream, changes={**addresses, **changes}
+            envoy, example, tmp_path, port=port, upstream=upstream, changes={**addresses, **changes}
         )
         await stack.enter_async_context(running)
         yield Resource(bench, port, tmp_path / "gateway")
@@ -213,6 +218,13 @@ async def test_a_renewed_certificate_of_the_proxy_is_taken_up_without_a_restart(
     await eventually(passes)
 
 
+async def test_nobody_passes_while_there_is_no_issuer_that_envoy_trusts(resource: Resource) -> None:
+    leaf = resource.bench.authority.client()
+    token = await resource.token(leaf)
+    resource.bench.serve_as(resource.bench.authority.server(dns("somewhere.else")))
+    assert (await resource.get(token, leaf)).status == 403
+
+
 async def test_a_gateway_that_is_suspended_lets_nobody_through(resource: Resource) -> None:
     leaf = resource.bench.authority.client()
     token = await resource.token(leaf)
@@ -226,6 +238,7 @@ async def test_a_gateway_that_is_suspended_lets_nobody_through(resource: Resourc
 PAGE = (REPOSITORY / "docs" / "envoy.md").read_text()
 
 
+@pytest.mark.parametrize("resource", [EXAMPLE], indirect=True)
 async def test_the_commands_of_the_page(resource: Resource, tmp_path: Path) -> None:
     leaf = resource.bench.authority.client()
     leaf.write(tmp_path, "client")
@@ -263,10 +276,10 @@ class TestDemandInAHeader:
                 block("path_prefix: /verify;demand=header"), depth[0]
             ),
             "- match: {prefix: /}\n                          route: {cluster: orders}\n": indent(
-                block("prefix: /admin"), " " * 24
+                block("prefix: /forgotten"), " " * 24
             ).lstrip(),
         }
-        async with running_resource(envoy, tmp_path, changes) as value:
+        async with running_resource(envoy, tmp_path, EXAMPLE, changes) as value:
             yield value
 
     async def test_each_route_has_its_own(self, resource: Resource) -> None:
@@ -293,3 +306,42 @@ class TestDemandInAHeader:
         for headers in ((), own):
             reply = await resource.get(await resource.token(leaf), leaf, *headers, path="/forgotten/1")
             assert (reply.status, resource.bench.audit[-1]["reason"]) == (400, "malformed_demand")
+
+
+class TestDemandOfARoute:
+    """Over gRPC, by what docs/envoy.md says."""
+
+    @pytest.fixture
+    async def resource(self, envoy: Path, tmp_path: Path) -> AsyncIterator[Resource]:
+        changes = {
+            "- match: {prefix: /}\n                          route: {cluster: orders}\n": indent(
+                block("ExtAuthzPerRoute"), " " * 24
+            ).lstrip(),
+            "include_peer_certificate: true": "{}include_peer_certificate: true".format(
+                "".join(f"{option}: true\n{' ' * 22}" for option in ("encode_raw_headers", "failure_mode_allow"))
+            ),
+        }
+        async with running_resource(envoy, tmp_path, OVER_GRPC, changes) as value:
+            yield value
+
+    async def test_it_adds_to_that_of_the_host(self, resource: Resource) -> None:
+        leaf = resource.bench.authority.client()
+        for scope, path, status in (
+            ("orders.read", "/orders/1", 200),
+            ("orders.read", "/admin/1", 403),
+            ("orders.write", "/orders/1", 403),
+            ("orders.write", "/admin/1", 200),
+        ):
+            reply = await resource.get(await resource.token(leaf, scope=scope), leaf, path=path)
+            assert (scope, path, reply.status) == (scope, path, status), resource.bench.audit[-1]
+
+    async def test_no_refusal_is_a_failure_that_envoy_is_told_to_let_pass(self, resource: Resource) -> None:
+        bench, leaf = resource.bench, resource.bench.authority.client()
+        token, good = await resource.token(leaf), bench.issuer.directory.server_certificate
+        assert good
+        bench.serve_as(bench.authority.server(dns("somewhere.else")))
+        assert (await resource.get(token, None)).status == 200, "a failure"
+        bench.issuer.directory.put_server_certificate(good)
+        assert (await resource.get(token, None)).status == 401
+        bench.put(registration("gateway", "edge", suspended=True))
+        assert (await resource.get(token, leaf)).status == 400

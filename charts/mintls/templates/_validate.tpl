@@ -32,6 +32,9 @@
 {{- fail (printf "%s.podDisruptionBudget.maxUnavailable: %q must be a number or a percentage, such as 1 or 25%%" $component $allowed) }}
 {{- end }}
 {{- end }}
+{{- if and $v.issuer.extAuthz.enabled (not $v.issuer.proxies) }}
+{{- fail "issuer.extAuthz: it is enabled, and issuer.proxies names no proxy that may ask: name one, such as {client: edge/gateway, format: xfcc}" }}
+{{- end }}
 {{- with $v.issuer.autoscaling }}
 {{- if gt (int .minReplicas) (int .maxReplicas) }}
 {{- fail (printf "issuer.autoscaling: minReplicas (%d) must not be more than maxReplicas (%d)" (int .minReplicas) (int .maxReplicas)) }}

@@ -24,6 +24,12 @@ from mintls.kube.errors import ConfigurationError
 @shared
 @click.option("--address", "open_address", default=":8443", show_default=True, help="Asks for no client certificate.")
 @click.option("--mtls-address", default=":9443", show_default=True, help="Asks for a client certificate.")
+@click.option(
+    "--ext-authz-address",
+    metavar="ADDRESS",
+    envvar="MINTLS_EXT_AUTHZ_ADDRESS",
+    help="Envoy's ext_authz over gRPC, such as :9444, for proxies (--proxy); left out, it is off.",
+)
 @click.option("--probe-address", default=":8081", show_default=True, help="Plain HTTP: probes and metrics.")
 @click.option(
     "--json-bodies",
@@ -145,6 +151,7 @@ def _settings(options: dict[str, Any]) -> Settings:
         open_address=Address(*address(options["open_address"])),
         mtls_address=Address(*address(options["mtls_address"])),
         probe_address=Address(*address(options["probe_address"])),
+        ext_authz_address=Address(*address(options["ext_authz_address"])) if options["ext_authz_address"] else None,
         json_bodies=options["json_bodies"],
         dpop_nonce=options["dpop_nonce"],
         internal_jwks_uri=options["internal_jwks_uri"],

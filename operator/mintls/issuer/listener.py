@@ -22,10 +22,11 @@ type Refuse = Callable[[web.BaseRequest, int], web.Response]
 """Makes the answer to a request that never gets as far as the application, by its status."""
 
 
-class _End(asyncio.Protocol):
+class End(asyncio.Protocol):
     """Takes a connection only to end it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """End it."""
         transport.close()
 
 
@@ -68,6 +69,25 @@ class _Protocol(web.RequestHandler):
         return response
 
 
+async def listen(
+    protocol: Callable[[], asyncio.Protocol], address: Address, limits: Limits, tls: ssl.SSLContext | None
+) -> asyncio.Server:
+    """A listening socket, whose handshakes have their limits.
+
+    Raises:
+        OSError: The address cannot be had.
+    """
+    return await asyncio.get_running_loop().create_server(
+        protocol,
+        address.host or None,
+        address.port,
+        ssl=tls,
+        backlog=_BACKLOG,
+        ssl_handshake_timeout=limits.handshake_seconds if tls else None,
+        ssl_shutdown_timeout=_SHUTDOWN_SECONDS if tls else None,
+    )
+
+
 class Listener:
     """Serves one application at one address. As a context manager it listens inside of its ``async with``.
 
@@ -90,15 +110,7 @@ class Listener:
         await self._runner.setup()
         self._guard()
         try:
-            self._server = await asyncio.get_running_loop().create_server(
-                self._protocol,
-                self._address.host or None,
-                self._address.port,
-                ssl=self._tls,
-                backlog=_BACKLOG,
-                ssl_handshake_timeout=self._limits.handshake_seconds if self._tls else None,
-                ssl_shutdown_timeout=_SHUTDOWN_SECONDS if self._tls else None,
-            )
+            self._server = await listen(self._protocol, self._address, self._limits, self._tls)
         except BaseException:
             await self._runner.cleanup()
             raise
@@ -116,7 +128,7 @@ class Listener:
     def _protocol(self) -> asyncio.Protocol:
         server = self._runner.server
         if server is None or len(server.connections) >= self._limits.connections:
-            return _End()
+            return End()
         return _Protocol(server, self._refuse, self._limits)
 
     def _guard(self) -> None:

@@ -39,7 +39,14 @@ class Proxies:
         Raises:
             InvalidClient: The headers are malformed, or the certificate is one that no handshake here lets through.
         """
-        chain = forwarded_chain(proxy.form, lines)
+        return self.client_presenting(forwarded_chain(proxy.form, lines), now)
+
+    def client_presenting(self, chain: Sequence[bytes], now: datetime) -> Peer | None:
+        """The client behind a proxy, by what it presented: leaf first, in DER; ``None`` for none.
+
+        Raises:
+            InvalidClient: No handshake here lets that certificate through.
+        """
         peer = self._peers.presenting(chain)
         if peer is not None:
             self._let_through(peer, now)

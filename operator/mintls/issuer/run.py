@@ -13,6 +13,8 @@ from mintls.core.oauth.signing_keys import published_keys
 from mintls.issuer.audit import WriteLine
 from mintls.issuer.directory import Directory
 from mintls.issuer.exchange import Clock
+from mintls.issuer.extauthz.check import ExtAuthz
+from mintls.issuer.extauthz.listener import GrpcListener
 from mintls.issuer.jwksclient import JwksClient
 from mintls.issuer.ledger import KubeLedger, Ledger
 from mintls.issuer.listener import Listener
@@ -46,10 +48,11 @@ def write_to_stdout(line: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the listeners ended up."""
+    """Where the listeners ended up; 0 for one that there is not."""
 
     open: int
     mtls: int
+    ext_authz: int = 0
 
 
 class Issuer:
@@ -82,16 +85,21 @@ class Issuer:
             settings, self.directory, Paths(self.directory), ledger, registry, self.remote_keys, reviewer
         )
         self._front = Front(services, self.metrics, clock=clock, write=write_audit, record=record)
+        self._ext_authz = ExtAuthz(services, self.metrics, clock=clock, write=write_audit)
         self._open_tls = ListenerTLS(asks_for_certificate=False)
-        self._mtls_tls = ListenerTLS(
+        self._mtls_tls, self._ext_authz_tls = (self._asking_tls(protocol) for protocol in ("http/1.1", "h2"))
+        self._serving = False
+        self.directory.on_tls_change(self._renew_tls)
+        self._watch_directory()
+
+    def _asking_tls(self, protocol: str) -> ListenerTLS:
+        return ListenerTLS(
             asks_for_certificate=True,
+            protocol=protocol,
             registered=lambda: self.directory.registered_certificates,
             awaits_strangers=lambda: self.directory.awaits_strangers,
             admits=self.directory.admits,
         )
-        self._serving = False
-        self.directory.on_tls_change(self._renew_tls)
-        self._watch_directory()
 
     def missing(self) -> tuple[str, ...]:
         """Why it is not ready; empty when it is."""
@@ -108,13 +116,21 @@ class Issuer:
         ports = Ports(
             open=(await stack.enter_async_context(of_all)).port,
             mtls=(await stack.enter_async_context(of_mtls)).port,
+            ext_authz=await self._serve_ext_authz(stack),
         )
         self._serving = True
         return ports
 
+    async def _serve_ext_authz(self, stack: AsyncExitStack) -> int:
+        address = self.settings.ext_authz_address
+        if address is None:
+            return 0
+        listener = GrpcListener(self._ext_authz.service, address, self.settings.limits, self._ext_authz_tls.base)
+        return (await stack.enter_async_context(listener)).port
+
     def drain(self) -> None:
         """Be not ready any more, and end each connection with its next answer."""
-        self._front.draining = True
+        self._front.draining = self._ext_authz.draining = True
 
     def _renew_tls(self) -> None:
         certificate = self.directory.server_certificate
@@ -123,6 +139,8 @@ class Issuer:
         try:
             self._open_tls.update(certificate, ())
             self._mtls_tls.update(certificate, self.directory.authority_certificates)
+            if self.settings.ext_authz_address is not None:
+                self._ext_authz_tls.update(certificate, self.directory.authority_certificates)
         except ssl.SSLError as error:
             # Checked before it got here, so this is OpenSSL's opinion alone. The contexts stay as they were, but the
             # trust may just have shrunk: each request's path is looked up in the directory, which has shrunk too.

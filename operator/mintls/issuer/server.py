@@ -1,9 +1,6 @@
 """HTTP: from aiohttp's request to a ``Call``, and from an ``Answer`` to its response."""
 
 import asyncio
-import logging
-import re
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,8 +9,9 @@ from urllib.parse import unquote
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from mintls.core.oauth.errors import InvalidRequest, OAuthError, Reason
+from mintls.core.oauth.errors import InvalidRequest, Reason
 from mintls.core.oauth.metadata import base_path, well_known_paths
+from mintls.issuer.answering import REQUEST_ID, answer_of, request_id
 from mintls.issuer.audit import Trail, WriteLine, audit_line
 from mintls.issuer.endpoints.authority import authority
 from mintls.issuer.endpoints.crl import crl
@@ -25,17 +23,12 @@ from mintls.issuer.endpoints.registration import registration
 from mintls.issuer.endpoints.revocation import revocation
 from mintls.issuer.endpoints.token import token
 from mintls.issuer.endpoints.verify import verify, verify_behind
-from mintls.issuer.errors import answer_error, error_body
+from mintls.issuer.errors import error_body
 from mintls.issuer.exchange import NO_STORE, Answer, Call, Clock
 from mintls.issuer.metrics import CONTENT_TYPE, Metrics
 from mintls.issuer.peer import Peers, ssl_connection
 from mintls.issuer.services import Services
 from mintls.issuer.spans import Handled, Record
-
-logger = logging.getLogger(__name__)
-
-REQUEST_ID = "X-Request-ID"
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,27 +147,19 @@ class Front:
     def _trail(self, endpoint: Endpoint, request: web.Request) -> Trail:
         return Trail(
             time=self._clock(),
-            request_id=_request_id(request),
+            request_id=request_id(request.headers.get(REQUEST_ID)),
             endpoint=endpoint.name,
             remote=request.remote or "",
         )
 
     async def _answer(self, endpoint: Endpoint, request: web.Request, trail: Trail) -> Answer:
-        try:
+        async def steps() -> Answer:
             body = await self._body(request) if endpoint.method in {"POST", "PUT"} else b""
             answered = endpoint.answer(self._services, self._call(request, body, trail))
-            answer = answered if isinstance(answered, Answer) else await answered
-        except OAuthError as error:
-            trail.decision, trail.reason, trail.detail = "refused", error.reason, error.detail
-            realm = self._services.settings.issuer_url
-            return answer_error(error, realm, request.headers.get("Authorization"))
-        except Exception as error:
-            trail.reason, trail.detail = "defect", type(error).__name__
-            logger.exception("request %s to %s: a defect", trail.request_id, endpoint.name)
-            return Answer(500, error_body(*_REFUSALS[500]))
-        trail.decision = "granted" if answer.status < 400 else "refused"
-        trail.reason = trail.reason or "ok"
-        return answer
+            return answered if isinstance(answered, Answer) else await answered
+
+        realm = self._services.settings.issuer_url
+        return await answer_of(steps, trail, realm=realm, authorization=lambda: request.headers.get("Authorization"))
 
     async def _body(self, request: web.Request) -> bytes:
         """The body, whole.
@@ -235,7 +220,7 @@ class Front:
         outcome = code if status == 404 else "method_not_allowed"
         self._metrics.count("none", "", outcome, status=status, seconds=0.0)
         answer = Answer(status, error_body(code, description), headers={**NO_STORE, **headers})
-        return _response(answer, _request_id(request))
+        return _response(answer, request_id(request.headers.get(REQUEST_ID)))
 
 
 def probe_app(metrics: Metrics, missing: Callable[[], Iterable[str]]) -> web.Application:
@@ -286,7 +271,7 @@ def _handled(request: web.Request, trail: Trail, status: int, seconds: float) ->
 def refuse(request: web.BaseRequest, status: int) -> web.Response:
     """The answer to a request that gets no further than HTTP; nothing of it is repeated."""
     code, description = _REFUSALS.get(status, _REFUSALS[500])
-    return _response(Answer(status, error_body(code, description)), _request_id(request))
+    return _response(Answer(status, error_body(code, description)), request_id(request.headers.get(REQUEST_ID)))
 
 
 _REFUSALS: Mapping[int, tuple[str, str]] = {
@@ -319,14 +304,8 @@ def _text(octets: str) -> str:
     return octets if octets.isascii() else octets.encode(errors="surrogateescape").decode(errors="replace")
 
 
-def _request_id(request: web.BaseRequest) -> str:
-    """The caller's own request id if it is a harmless one, else a new one."""
-    given = request.headers.get(REQUEST_ID)
-    return given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-
-
-def _response(answer: Answer, request_id: str) -> web.Response:
-    headers = {**answer.headers, "Content-Type": answer.content_type, REQUEST_ID: request_id, "Server": "mintls"}
+def _response(answer: Answer, identifier: str) -> web.Response:
+    headers = {**answer.headers, "Content-Type": answer.content_type, REQUEST_ID: identifier, "Server": "mintls"}
     response = web.Response(status=answer.status, body=answer.body, headers=headers)
     if answer.closes:
         response.force_close()

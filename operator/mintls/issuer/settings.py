@@ -88,6 +88,7 @@ class Settings:
         open_address: Listener that asks for no client certificate.
         mtls_address: Listener that asks for one.
         probe_address: Plain listener for probes and metrics.
+        ext_authz_address: Listener for Envoy's ``ext_authz`` over gRPC, which asks for one; ``None`` for none.
         limits: What one caller may cost.
         client_rate: How many requests a client may make of this replica; ``None`` for any number.
         address_rate: How many may come from one address; ``None`` for any number.
@@ -100,7 +101,8 @@ class Settings:
         jwks_uri_ca_file: CAs for the servers of those beside the system's, a PEM file; "" for none.
 
     Raises:
-        InvalidSettings: A URL is not one that RFC 8414 section 2 allows, or a proxy or a Secret is named twice.
+        InvalidSettings: A URL is not one that RFC 8414 section 2 allows, a proxy or a Secret is named twice, or proxies
+            have an address and there is none.
     """
 
     issuer_url: str
@@ -121,6 +123,7 @@ class Settings:
     internal_jwks_uri: bool = False
     jwks_uri_ca_file: str = ""
     service_account_tokens: bool = False
+    ext_authz_address: Address | None = None
 
     def __post_init__(self) -> None:
         for name, url in (("issuer_url", self.issuer_url), ("mtls_url", self.mtls_url)):
@@ -131,6 +134,8 @@ class Settings:
                 )
         if twice := _repeated([f"{proxy.namespace}/{proxy.name}" for proxy in self.proxies]):
             raise InvalidSettings(f"proxies has {twice} twice: a proxy hands certificates on in one format")
+        if self.ext_authz_address is not None and not self.proxies:
+            raise InvalidSettings("ext_authz_address is given, but no proxy that may ask there: name one by --proxy")
         if twice := _repeated([secret.name for secret in self.registrations]):
             raise InvalidSettings(f"registrations has Secret {twice} twice: each is for one namespace")
 

@@ -52,11 +52,13 @@ class ListenerTLS:
         self,
         *,
         asks_for_certificate: bool,
+        protocol: str = "http/1.1",
         registered: Registered = frozenset,
         awaits_strangers: Callable[[], bool] = bool,
         admits: Admits = lambda _certificate: False,
     ) -> None:
         self._asks = asks_for_certificate
+        self._protocol = protocol
         self._registered = registered
         self._awaits_strangers = awaits_strangers
         self._admits = admits
@@ -65,7 +67,7 @@ class ListenerTLS:
         self._current: ssl.SSLContext | None = None
         self._seen: frozenset[x509.Certificate] = frozenset()
         self._loaded: frozenset[x509.Certificate] = frozenset()
-        self.base = _rules(asks_for_certificate=asks_for_certificate)
+        self.base = self._rules()
         self.base.sni_callback = self._replace
 
     def update(self, certificate: ServerCertificate, authorities: Iterable[x509.Certificate]) -> None:
@@ -83,13 +85,16 @@ class ListenerTLS:
         self._current = self._context(*serving, wanted)
         self._serving, self._seen, self._loaded, self._strangers = serving, wanted, wanted, 0
 
+    def _rules(self) -> ssl.SSLContext:
+        return _rules(asks_for_certificate=self._asks, protocol=self._protocol)
+
     def _context(
         self,
         certificate: ServerCertificate,
         authorities: Iterable[x509.Certificate],
         registered: Iterable[x509.Certificate],
     ) -> ssl.SSLContext:
-        context = _rules(asks_for_certificate=self._asks)
+        context = self._rules()
         _load_certificate(context, certificate)
         if self._asks:
             _trust(context, authorities)
@@ -155,12 +160,12 @@ def _listen(context: ssl.SSLContext, callback: Callable[..., None] | None) -> No
         context._msg_callback = callback  # type: ignore[attr-defined] # noqa: SLF001
 
 
-def _rules(*, asks_for_certificate: bool) -> ssl.SSLContext:
+def _rules(*, asks_for_certificate: bool, protocol: str) -> ssl.SSLContext:
     # Not create_default_context: that would trust the system's CAs, and any intermediate as if it were a root.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_TLS12_CIPHERS)
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols([protocol])
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
     # No resumption in TLS 1.3. What TLS 1.2 resumes by session id is checked on every request like any other.
     context.num_tickets = 0

@@ -4,6 +4,8 @@ Envoy's ``ext_authz`` puts the client's path and query behind a path of its own.
 path says that it is in a header: both are the proxy's words, and no request can change what that path begins with.
 """
 
+from collections.abc import Mapping
+
 from mintls.core.oauth.errors import InvalidRequest, Reason
 from mintls.core.oauth.form import Form, parse_query
 from mintls.core.oauth.forwarded_certificate import HeaderLines
@@ -50,6 +52,28 @@ def demanded(text: str, lines: HeaderLines) -> Form:
     """
     if text != IN_HEADER:
         return parse_query(text)
+    return _in_header(lines)
+
+
+def demand_of(context: Mapping[str, str], lines: HeaderLines) -> Form:
+    """The demand of a call over gRPC.
+
+    Args:
+        context: What the configuration of the client's route says, which counts alone if it says anything.
+        lines: The metadata of the call, which is the proxy's own.
+
+    Raises:
+        InvalidRequest: It is malformed, or there is none.
+    """
+    if not context:
+        return _in_header(lines)
+    empty = next((name for name, value in context.items() if not value), None)
+    if empty is not None:
+        raise InvalidRequest(Reason.MALFORMED_DEMAND, f"context_extensions: {empty[:64]!r} has no value")
+    return Form({name: (value,) for name, value in context.items()})
+
+
+def _in_header(lines: HeaderLines) -> Form:
     found = lines(DEMAND_HEADER)
     if len(found) != 1:
         raise InvalidRequest(Reason.MALFORMED_DEMAND, f"{DEMAND_HEADER} is there {len(found)} times, not once")

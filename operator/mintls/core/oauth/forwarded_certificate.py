@@ -63,6 +63,23 @@ def forwarded_chain(form: Format, lines: HeaderLines) -> tuple[bytes, ...]:
             return _escaped_pem(lines)
 
 
+def handed_on_chain(text: str) -> tuple[bytes, ...]:
+    """The certificate that a proxy hands on beside the headers, which no client can write into.
+
+    Args:
+        text: PEM, percent-encoded; "" if there is none.
+
+    Returns:
+        As ``forwarded_chain``.
+
+    Raises:
+        InvalidClient: It is malformed.
+    """
+    if len(text) > _LONGEST:
+        raise _malformed(f"source.certificate is longer than {_LONGEST} characters")
+    return tuple(_pem(text, "source.certificate"))
+
+
 def _client_cert(lines: HeaderLines) -> tuple[bytes, ...]:
     """RFC 9440 sections 2.2 and 2.3. ``Client-Cert`` is there once, the chain may be in several lines."""
     leaf, chain = _single(lines, "Client-Cert"), ",".join(lines("Client-Cert-Chain"))

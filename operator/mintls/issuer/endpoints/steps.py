@@ -8,6 +8,7 @@ from mintls.core.oauth.client_authentication import authenticate, authenticate_b
 from mintls.core.oauth.client_signing_keys import key_for
 from mintls.core.oauth.errors import InvalidClient, InvalidToken, OAuthError, Reason, TemporarilyUnavailable, UnknownKey
 from mintls.core.oauth.form import Form, check_charset, media_type, parse_form
+from mintls.core.oauth.forwarded_certificate import handed_on_chain
 from mintls.core.oauth.json_body import MEDIA_TYPE, parse_json
 from mintls.core.oauth.signing_keys import SigningKey, signing_key
 from mintls.core.oauth.spent import Spent
@@ -140,6 +141,20 @@ def forwarded_peer(services: Services, call: Call, proxy: TrustedProxy) -> Peer 
         InvalidClient: As ``client_peer``.
     """
     return _note(call, services.proxies.client_of(proxy, call.header, call.now))
+
+
+def handed_on_peer(services: Services, call: Call, certificate: str) -> Peer | None:
+    """The client behind a proxy that hands its certificate on beside the headers, noted for the audit log.
+
+    Args:
+        services: What the endpoints work with.
+        call: The request.
+        certificate: PEM, percent-encoded; "" for none.
+
+    Raises:
+        InvalidClient: As ``client_peer``.
+    """
+    return _note(call, services.proxies.client_presenting(handed_on_chain(certificate), call.now))
 
 
 def note_peer(call: Call) -> Peer | None:
