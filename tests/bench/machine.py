@@ -58,12 +58,17 @@ def must_run(pid: int, what: str) -> None:
     Raises:
         CannotMeasure: It has.
     """
+    if not is_running(pid):
+        raise CannotMeasure(f"{what} has ended by itself")
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process has not ended, also where nobody has waited for it yet."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
-        state = "X"
-    if state in {"X", "Z"}:
-        raise CannotMeasure(f"{what} has ended by itself")
+        return False
+    return state not in {"X", "Z"}
 
 
 def rss_mib(pid: int) -> float:

@@ -1,6 +1,7 @@
 """The operator beside cert-manager, and by itself with many objects: bursts, rest, restart, outage, renewals, roots."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -17,7 +18,7 @@ from bench.apiserver import percentile, stored_mib, user, writes
 from bench.burst import CertManager, Mintls, at_once, burst, create, ready_of
 from bench.cluster import NAMESPACE, OTHER_NAMESPACE, pids
 from bench.installation import until_ready
-from bench.machine import CannotMeasure, cpu_seconds, rss_mib, running
+from bench.machine import CannotMeasure, cpu_seconds, is_running, rss_mib, running
 from bench.operatorprocess import Programs
 from bench.operatorresults import OURS, PEER, OperatorResults
 from bench.tokens import asking, token_after
@@ -119,7 +120,7 @@ async def measure(world: World, folder: Path, results: OperatorResults, size: Si
             await _pairs(bench, "idle", bench.new("idle", size.pairs))
             await _many(bench, pid)
             await _rest(bench, pid)
-            await _outage(bench)
+            await _outage(bench, pid)
         await _restart(bench)
         await _due_at_once(bench)
         await _another_root(bench)
@@ -237,8 +238,11 @@ async def _rest(bench: Bench, pid: int) -> None:
     single["MiB of the operator with many"] = rss_mib(pid)
 
 
-async def _outage(bench: Bench) -> None:
-    """The API server stands still; then somebody makes an object."""
+async def _outage(bench: Bench, pid: int) -> None:
+    """The API server stands still; then somebody makes an object.
+
+    An operator that could not renew its Lease has ended meanwhile, and is started again as the kubelet does it.
+    """
     server = pids(bench.world.cluster).get("kube-apiserver")
     if server is None:
         raise CannotMeasure("the API server is not of this machine: it cannot be stopped for a while")
@@ -247,7 +251,16 @@ async def _outage(bench: Bench) -> None:
     os.kill(server, signal.SIGSTOP)
     await asyncio.sleep(bench.size.away_seconds)
     os.kill(server, signal.SIGCONT)
-    bench.results.single["s until a new object is Ready after an outage"] = await _ready_after(bench, name)
+    with contextlib.ExitStack() as again:
+        ready = asyncio.create_task(_ready_after(bench, name))
+        ended = False
+        while not ready.done():
+            await asyncio.wait([ready], timeout=_LOOK_SECONDS)
+            if not ended and not is_running(pid):
+                ended = True
+                again.enter_context(bench.programs.operator())
+        bench.results.single["s until a new object is Ready after an outage"] = await ready
+        bench.results.single["operators that ended by the outage"] = float(ended)
 
 
 async def _ready_after(bench: Bench, name: str) -> float:
