@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 from cryptography import x509
 
-from mintls.api.v1alpha1.oauthclient import JWK, OAuthClient, TLSClientAuth
+from mintls.api.v1alpha1.oauthclient import JWK, Identity, OAuthClient, TLSClientAuth
 from mintls.core.durations import DurationError, parse_duration
 from mintls.core.oauth.claims import claims
 from mintls.core.oauth.client_assertion import PRIVATE_KEY_JWT, AssertionKey, KeyNotUsable, keys_of_jwks
@@ -107,14 +107,20 @@ def registration_of(client: OAuthClient, trust_domain: str) -> Registration:
 def held_by(client: OAuthClient) -> frozenset[Claim]:
     """What the client was seen to hold: its status says so, which the operator alone writes.
 
-    A lost status costs a client no more than its precedence over those that are older.
+    A status that is lost, or that somebody else's hand was in, costs a client no more than its precedence over those
+    that are older.
     """
     status = client.status
     if not status.client_id or conds.holds(status.conditions, "Conflict"):
         return frozenset()
-    identity = status.identity
-    subject = SubjectName(SubjectKind(identity.type), identity.value) if identity else None
-    return frozenset(claims(status.client_id, subject, (one.thumbprint for one in status.certificates)))
+    thumbprints = (one.thumbprint for one in status.certificates)
+    return frozenset(claims(status.client_id, _shown_subject(status.identity), thumbprints))
+
+
+def _shown_subject(identity: Identity | None) -> SubjectName | None:
+    if identity is None or identity.type not in SubjectKind:
+        return None
+    return SubjectName(SubjectKind(identity.type), identity.value)
 
 
 def extra_claims_of(client: OAuthClient) -> tuple[tuple[str, str], ...]:

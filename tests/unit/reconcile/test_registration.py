@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
+from builders import objects
 from builders.objects import INSTALLATION
 from builders.pki import self_signed_client
 from mintls.api.v1alpha1 import OAuthClient
 from mintls.core.durations import DurationError
-from mintls.core.oauth.registration import Registration
+from mintls.core.oauth.registration import Claim, Registration
 from mintls.core.oauth.self_signed import jwks_of
-from mintls.core.pki.names import SubjectKind, SubjectName
+from mintls.core.pki.names import SubjectKind, SubjectName, normalize
 from mintls.reconcile.reasons import Reason
 from mintls.reconcile.registration import RegistrationRefused, admit, registration_of, subject_of
 
@@ -146,3 +147,36 @@ def test_a_claim_of_the_issuers_own_is_refused_where_an_older_schema_let_it_in()
 def test_a_lifetime_that_is_none_is_refused_where_an_older_schema_let_it_in() -> None:
     with pytest.raises(DurationError, match="1d"):
         registration_of(client(accessToken={"lifetime": "1d"}), "cluster.local")
+
+
+class TestWhatIsHeld:
+    """By the status, see ``core/oauth/claims.py``."""
+
+    identity: ClassVar = {"type": "sanDNS", "value": "billing.shop.svc"}
+    conflict: ClassVar = {
+        "type": "Conflict",
+        "status": "True",
+        "reason": "IdentityTaken",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T12:00:00Z",
+    }
+
+    def held(self, **status: Any) -> frozenset[Claim]:
+        return registration_of(objects.client(status=status), "cluster.local").held
+
+    def test_is_what_the_status_shows(self) -> None:
+        thumbprints = [{"thumbprint": "abc", "notAfter": "2027-01-01T00:00:00Z"}]
+        name = normalize(SubjectName(SubjectKind.SAN_DNS, "billing.shop.svc"))
+        assert self.held(clientID="web", identity=self.identity, certificates=thumbprints) == {
+            ("clientID", "web"),
+            ("identity", name),
+            ("certificate", "abc"),
+        }
+
+    def test_is_nothing_before_there_is_a_status_or_in_a_conflict(self) -> None:
+        assert self.held() == frozenset()
+        assert self.held(clientID="web", identity=self.identity, conditions=[self.conflict]) == frozenset()
+
+    @pytest.mark.parametrize("identity", [{"type": "sanFax", "value": "1"}, {"type": "sanIP", "value": "no address"}])
+    def test_leaves_out_what_somebody_else_has_written_there(self, identity: dict[str, str]) -> None:
+        assert self.held(clientID="web", identity=identity) == {("clientID", "web")}
