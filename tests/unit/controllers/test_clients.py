@@ -88,6 +88,16 @@ async def test_a_registered_client_is_not_asked_about_again() -> None:
     assert (len(world.asked), len(world.api.writes)) == (1, 1)
 
 
+async def test_what_it_holds_is_known_from_the_write_that_says_so_and_read_once() -> None:
+    world = World(clientID="web")
+    await world.look()
+    registered = world.table.standing(("shop", "billing")).registration
+    assert registered is not None
+    assert ("clientID", "web") in registered.held
+    await world.look()
+    assert world.table.standing(("shop", "billing")).registration is registered, "nothing was written: nothing is read"
+
+
 async def test_a_client_that_is_not_known_yet_is_asked_about_again_and_again_without_a_write_at_first() -> None:
     world = World()
     world.answers = (replace(KNOWN, uid="", generation=0),)
