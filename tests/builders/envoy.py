@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import shutil
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from aiohttp import web
 
 from builders.pki import Leaf
+from builders.protected import listens
 
 
 @asynccontextmanager
@@ -24,7 +24,7 @@ async def running_envoy(
     async with _resource(upstream):
         process = await asyncio.create_subprocess_exec(program, "-c", str(config), *arguments)
         try:
-            while not _listens(port):
+            while not listens(port):
                 assert process.returncode is None, log.read_text() if log.exists() else "see above"
                 await asyncio.sleep(0.02)
             yield
@@ -76,11 +76,3 @@ async def _resource(port: int) -> AsyncIterator[None]:
         yield
     finally:
         await runner.cleanup()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-__all__ = ["mount", "running_envoy"]

@@ -2,10 +2,11 @@
 
 import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+from builders.protected import listens
 
 _WRAPPING = """\
 daemon off;
@@ -44,7 +45,7 @@ async def running_nginx(
         program, "-e", str(directory / "error.log"), "-c", str(directory / "nginx.conf")
     )
     try:
-        while not _listens(port):
+        while not listens(port):
             assert process.returncode is None, (directory / "error.log").read_text()
             await asyncio.sleep(0.02)
         yield
@@ -60,8 +61,3 @@ def _write(example: Path, directory: Path, upstream: int, changes: Mapping[str, 
         text = text.replace(old, new)
     (directory / "example.conf").write_text(text)
     (directory / "nginx.conf").write_text(_WRAPPING.format(directory=directory, upstream=upstream))
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -14,8 +14,9 @@ import pytest
 from builders.dpop import proof
 from builders.envoy import mount, running_envoy
 from builders.forwarded import xfcc
-from builders.issuer import ISSUER_URL, SETTINGS, Bench, Reply, form, registration, running_issuer
+from builders.issuer import ISSUER_URL, SETTINGS, Reply, registration, running_issuer
 from builders.pki import HOUR, NOW, Leaf, dns, uri
+from builders.protected import Protected
 from builders.world import REPOSITORY, eventually, free_port
 from clusterlib.envoy import NoEnvoyHereError, ensure_envoy
 from clusterlib.progress import Progress
@@ -32,22 +33,13 @@ CHALLENGE = f'Bearer realm="{ISSUER_URL}"'
 
 
 @dataclass
-class Resource:
-    """https://orders.shop.svc behind Envoy."""
+class Resource(Protected):
+    """https://orders.shop.svc behind Envoy, whose certificate is in a folder."""
 
-    bench: Bench
-    port: int
     secret: Path
 
-    async def token(self, leaf: Leaf, **parameters: str) -> str:
-        value = (await self.bench.token(leaf, **parameters)).json["access_token"]
-        assert isinstance(value, str)
-        return value
-
     async def get(self, token: str | None, leaf: Leaf | None, *arguments: str, path: str = "/") -> Reply:
-        to = ("--connect-to", f"localhost:{self.bench.mtls_port}:127.0.0.1:{self.port}", "--path-as-is")
-        authorization = ("-H", f"Authorization: Bearer {token}") if token else ()
-        return await self.bench.curl(path, *to, "-H", "Host: orders.shop.svc", *authorization, *arguments, leaf=leaf)
+        return await super().get(token, leaf, "-H", "Host: orders.shop.svc", *arguments, path=path)
 
 
 @pytest.fixture(scope="module")
@@ -185,12 +177,7 @@ async def test_a_token_without_the_scope_is_told_which(resource: Resource) -> No
 
 
 async def test_a_token_that_is_bound_to_a_key_passes_with_a_proof_for_this_request(resource: Resource) -> None:
-    resource.bench.put(registration(dpop_bound=True))
-    data = [argument for pair in form().items() for argument in ("-d", "=".join(pair))]
-    made = ("-H", f"DPoP: {proof()}")
-    token = (await resource.bench.curl("/token", *made, *data, leaf=resource.bench.authority.client())).json[
-        "access_token"
-    ]
+    token = await resource.token_of_a_key()
     path = "/orders/1"
     for htm, htu, status in (
         ("DELETE", f"https://orders.shop.svc{path}", 200),
@@ -264,6 +251,19 @@ def block(marked: str) -> str:
     return found
 
 
+async def demands_differ(resource: Resource) -> None:
+    """One route wants another scope than the other."""
+    leaf = resource.bench.authority.client()
+    for scope, path, status in (
+        ("orders.read", "/orders/1", 200),
+        ("orders.read", "/admin/1", 403),
+        ("orders.write", "/orders/1", 403),
+        ("orders.write", "/admin/1", 200),
+    ):
+        reply = await resource.get(await resource.token(leaf, scope=scope), leaf, path=path)
+        assert (scope, path, reply.status) == (scope, path, status), resource.bench.audit[-1]
+
+
 class TestDemandInAHeader:
     """By what docs/envoy.md says for one listener with several resources."""
 
@@ -283,15 +283,7 @@ class TestDemandInAHeader:
             yield value
 
     async def test_each_route_has_its_own(self, resource: Resource) -> None:
-        leaf = resource.bench.authority.client()
-        for scope, path, status in (
-            ("orders.read", "/orders/1", 200),
-            ("orders.read", "/admin/1", 403),
-            ("orders.write", "/orders/1", 403),
-            ("orders.write", "/admin/1", 200),
-        ):
-            reply = await resource.get(await resource.token(leaf, scope=scope), leaf, path=path)
-            assert (scope, path, reply.status) == (scope, path, status), resource.bench.audit[-1]
+        await demands_differ(resource)
 
     async def test_whatever_header_a_client_writes(self, resource: Resource) -> None:
         leaf = resource.bench.authority.client()
@@ -325,15 +317,7 @@ class TestDemandOfARoute:
             yield value
 
     async def test_it_adds_to_that_of_the_host(self, resource: Resource) -> None:
-        leaf = resource.bench.authority.client()
-        for scope, path, status in (
-            ("orders.read", "/orders/1", 200),
-            ("orders.read", "/admin/1", 403),
-            ("orders.write", "/orders/1", 403),
-            ("orders.write", "/admin/1", 200),
-        ):
-            reply = await resource.get(await resource.token(leaf, scope=scope), leaf, path=path)
-            assert (scope, path, reply.status) == (scope, path, status), resource.bench.audit[-1]
+        await demands_differ(resource)
 
     async def test_no_refusal_is_a_failure_that_envoy_is_told_to_let_pass(self, resource: Resource) -> None:
         bench, leaf = resource.bench, resource.bench.authority.client()

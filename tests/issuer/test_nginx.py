@@ -2,16 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from builders.dpop import proof
 from builders.forwarded import escaped_pem
-from builders.issuer import ISSUER_URL, SETTINGS, Bench, Reply, form, registration, running_issuer
+from builders.issuer import ISSUER_URL, SETTINGS, registration, running_issuer
 from builders.nginx import nginx_program, running_nginx
-from builders.pki import Leaf, dns, uri
+from builders.pki import dns, uri
+from builders.protected import Protected
 from builders.world import REPOSITORY, free_port
 from mintls.core.oauth.forwarded_certificate import Format
 from mintls.issuer.settings import TrustedProxy
@@ -20,26 +21,8 @@ EXAMPLE = REPOSITORY / "docs" / "examples" / "nginx" / "orders.conf"
 GATEWAY = TrustedProxy("edge", "gateway", Format.ESCAPED_PEM)
 
 
-@dataclass
-class Resource:
-    """https://orders.shop.svc behind nginx."""
-
-    bench: Bench
-    port: int
-
-    async def token(self, leaf: Leaf, **parameters: str) -> str:
-        value = (await self.bench.token(leaf, **parameters)).json["access_token"]
-        assert isinstance(value, str)
-        return value
-
-    async def get(self, token: str | None, leaf: Leaf | None, *arguments: str) -> Reply:
-        to = ("--connect-to", f"localhost:{self.bench.mtls_port}:127.0.0.1:{self.port}")
-        authorization = ("-H", f"Authorization: Bearer {token}") if token else ()
-        return await self.bench.curl("/", *to, *authorization, *arguments, leaf=leaf)
-
-
 @pytest.fixture
-async def resource(tmp_path: Path) -> AsyncIterator[Resource]:
+async def resource(tmp_path: Path) -> AsyncIterator[Protected]:
     program = nginx_program()
     if program is None:
         pytest.skip("nginx is not installed (Debian: apt-get install nginx-light)")
@@ -61,16 +44,16 @@ async def resource(tmp_path: Path) -> AsyncIterator[Resource]:
         }
         nginx = running_nginx(program, EXAMPLE, tmp_path, port=port, upstream=upstream, changes=changes)
         await stack.enter_async_context(nginx)
-        yield Resource(bench, port)
+        yield Protected(bench, port)
 
 
-async def test_whoever_holds_the_certificate_of_a_token_passes(resource: Resource) -> None:
+async def test_whoever_holds_the_certificate_of_a_token_passes(resource: Protected) -> None:
     leaf = resource.bench.authority.client()
     reply = await resource.get(await resource.token(leaf), leaf)
     assert (reply.status, reply.body) == (200, b"client=shop:billing scope=orders.read\n")
 
 
-async def test_a_stolen_token_is_of_no_use(resource: Resource) -> None:
+async def test_a_stolen_token_is_of_no_use(resource: Protected) -> None:
     leaf = resource.bench.authority.client()
     token = await resource.token(leaf)
     for thief in (None, resource.bench.authority.client()):
@@ -79,7 +62,7 @@ async def test_a_stolen_token_is_of_no_use(resource: Resource) -> None:
         assert reply.headers["www-authenticate"] == f'Bearer realm="{ISSUER_URL}", error="invalid_token"'
 
 
-async def test_nor_with_its_certificate_in_a_header_that_the_thief_writes_itself(resource: Resource) -> None:
+async def test_nor_with_its_certificate_in_a_header_that_the_thief_writes_itself(resource: Protected) -> None:
     leaf = resource.bench.authority.client()
     token = await resource.token(leaf)
     headers = [argument for name, value in escaped_pem(leaf) for argument in ("-H", f"{name}: {value}")]
@@ -88,44 +71,39 @@ async def test_nor_with_its_certificate_in_a_header_that_the_thief_writes_itself
     assert resource.bench.audit[-1]["reason"] == "no_possession"
 
 
-async def test_what_the_resource_is_told_of_a_client_comes_from_the_issuer_alone(resource: Resource) -> None:
+async def test_what_the_resource_is_told_of_a_client_comes_from_the_issuer_alone(resource: Protected) -> None:
     leaf = resource.bench.authority.client()
     reply = await resource.get(await resource.token(leaf), leaf, "-H", "X-Token-Client-Id: shop:admin")
     assert reply.body == b"client=shop:billing scope=orders.read\n"
 
 
-async def test_without_a_token_there_is_a_challenge(resource: Resource) -> None:
+async def test_without_a_token_there_is_a_challenge(resource: Protected) -> None:
     reply = await resource.get(None, resource.bench.authority.client())
     assert reply.status == 401
     assert reply.headers["www-authenticate"].startswith(f'Bearer realm="{ISSUER_URL}", DPoP realm="{ISSUER_URL}"')
 
 
-async def test_a_token_without_the_scope_is_told_which(resource: Resource) -> None:
+async def test_a_token_without_the_scope_is_told_which(resource: Protected) -> None:
     leaf = resource.bench.authority.client()
     reply = await resource.get(await resource.token(leaf, scope="orders.write"), leaf)
     challenge = f'Bearer realm="{ISSUER_URL}", error="insufficient_scope", scope="orders.read"'
     assert (reply.status, reply.headers["www-authenticate"]) == (403, challenge)
 
 
-async def test_a_token_that_is_bound_to_a_key_passes_with_a_proof_for_this_request(resource: Resource) -> None:
-    resource.bench.put(registration(dpop_bound=True))
-    data = [argument for pair in form().items() for argument in ("-d", "=".join(pair))]
-    made = ("-H", f"DPoP: {proof()}")
-    token = (await resource.bench.curl("/token", *made, *data, leaf=resource.bench.authority.client())).json[
-        "access_token"
-    ]
+async def test_a_token_that_is_bound_to_a_key_passes_with_a_proof_for_this_request(resource: Protected) -> None:
+    token = await resource.token_of_a_key()
     for htu, status in (("https://orders.shop.svc/", 200), ("https://elsewhere.example/", 401)):
         shown = proof(token=token, htm="GET", htu=htu, jti=htu)
         headers = ("-H", f"Authorization: DPoP {token}", "-H", f"DPoP: {shown}")
         assert (await resource.get(None, None, *headers)).status == status
 
 
-async def test_the_check_itself_cannot_be_asked_from_outside(resource: Resource) -> None:
+async def test_the_check_itself_cannot_be_asked_from_outside(resource: Protected) -> None:
     to = ("--connect-to", f"localhost:{resource.bench.mtls_port}:127.0.0.1:{resource.port}")
     assert (await resource.bench.curl("/verify", *to)).status == 404
 
 
-async def test_a_gateway_that_is_suspended_lets_nobody_through(resource: Resource) -> None:
+async def test_a_gateway_that_is_suspended_lets_nobody_through(resource: Protected) -> None:
     leaf = resource.bench.authority.client()
     token = await resource.token(leaf)
     resource.bench.put(registration("gateway", "edge", suspended=True))
