@@ -16,24 +16,15 @@ import uvloop
 from builders.fuzz import PERMITTED
 from builders.issuer import SETTINGS, Bench, Reply, registration, running_issuer
 from builders.pki import Leaf, uri
+from builders.registrations import grant
 from mintls.core.oauth.client_assertion import keys_of_jwks
 from mintls.core.oauth.forwarded_certificate import Format
-from mintls.core.oauth.registration_grant import RegistrationGrant, token_hash
 from mintls.core.oauth.self_signed import Jwk
 from mintls.issuer.listener import Listener
 from mintls.issuer.server import probe_app, refuse
 from mintls.issuer.settings import RegistrationSecret, TrustedProxy
 
-INITIAL = "initial-access-token-of-the-team-shop"
-GRANT = RegistrationGrant(
-    name="registration-shop",
-    namespace="shop",
-    token_hash=token_hash(INITIAL),
-    methods=("tls_client_auth", "self_signed_tls_client_auth", "private_key_jwt"),
-    scopes=("orders.read", "orders.write"),
-    audiences=("https://orders.shop.svc",),
-    max_clients=1_000_000,
-)
+GRANT = grant(max_clients=1_000_000)
 PROXIES = {form: f"proxy-{number}" for number, form in enumerate(Format)}
 EVERYTHING = replace(
     SETTINGS,

@@ -4,8 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mintls.core.oauth.registration import Registration, default_client_id, spiffe_id
+from mintls.core.oauth.registration_grant import RegistrationGrant, token_hash
 from mintls.core.pki.names import SubjectKind, SubjectName
 
+INITIAL = "initial-access-token-of-the-team-shop"
+"""By which whoever has it may register clients, see ``grant``."""
 CREATED = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -36,3 +39,16 @@ def registration(namespace: str = "shop", name: str = "billing", **changes: Any)
 def dns(name: str) -> SubjectName:
     """A sanDNS."""
     return SubjectName(SubjectKind.SAN_DNS, name)
+
+
+def grant(max_clients: int) -> RegistrationGrant:
+    """What ``INITIAL`` lets its holder register: clients of each method in the namespace ``shop``."""
+    return RegistrationGrant(
+        name="registration-shop",
+        namespace="shop",
+        token_hash=token_hash(INITIAL),
+        methods=("tls_client_auth", "self_signed_tls_client_auth", "private_key_jwt"),
+        scopes=("orders.read", "orders.write"),
+        audiences=("https://orders.shop.svc",),
+        max_clients=max_clients,
+    )

@@ -27,10 +27,11 @@ from builders.fuzz import (
     in_a_header,
     json_octets,
 )
-from builders.fuzz_target import INITIAL, PROXIES, Target, put_signing_client
+from builders.fuzz_target import PROXIES, Target, put_signing_client
 from builders.issuer import ISSUER_URL
 from builders.jwks import jwk
 from builders.pki import NOW, Leaf, authority, ec_key, self_signed_client
+from builders.registrations import INITIAL
 from mintls.core.oauth.forwarded_certificate import Format
 from mintls.core.oauth.jwk import public_members
 

@@ -27,6 +27,7 @@ from builders.fuzz import (
 from builders.issuer import SETTINGS, signing_key_made
 from builders.jwks import jwk
 from builders.pki import NOW, authority, self_signed_client
+from builders.registrations import grant
 from mintls.core.oauth.client_assertion import claimed_subject, presented_assertion
 from mintls.core.oauth.client_metadata import Permitted, check_update, permit, read_metadata
 from mintls.core.oauth.dpop import normalized_uri
@@ -38,7 +39,7 @@ from mintls.core.oauth.introspection import introspected_token
 from mintls.core.oauth.introspection_jwt import wants_jwt
 from mintls.core.oauth.json_body import parse_json
 from mintls.core.oauth.jwks_uri import JwksNotUsable, UriNotUsable, check_uri, fresh_for, keys_in
-from mintls.core.oauth.registration_grant import GrantNotUsable, RegistrationGrant, grant_of, read_grant, token_hash
+from mintls.core.oauth.registration_grant import GrantNotUsable, grant_of, read_grant, token_hash
 from mintls.core.oauth.resource import access_token, wanted
 from mintls.core.oauth.token_exchange import asked_audiences, expiry_of, parse_exchange
 from mintls.core.oauth.token_request import claimed_client_id, is_absolute_uri, is_scope, parse_token_request
@@ -220,13 +221,7 @@ def _single(name: str, value: str) -> tuple[str, ...]:
     return () if name == "Client-Cert-Chain" else (value,)
 
 
-GRANT = RegistrationGrant(
-    name="registration-shop",
-    namespace="shop",
-    token_hash=token_hash("initial-access-token-of-the-team-shop"),
-    methods=("tls_client_auth", "self_signed_tls_client_auth", "private_key_jwt"),
-    scopes=("orders.read", "orders.write"),
-)
+GRANT = grant(max_clients=1)
 KEY = {name: EC[name] for name in ("kty", "crv", "x", "y")}
 METADATA: tuple[dict[str, Any], ...] = (
     {},

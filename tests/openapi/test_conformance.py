@@ -26,10 +26,11 @@ from schemathesis.specs.openapi.checks import (
 
 from builders.forwarded import client_cert
 from builders.fuzz import compact, fuzzed
-from builders.fuzz_target import INITIAL, PROXIES, Target, put_signing_client, target_in_thread
+from builders.fuzz_target import PROXIES, Target, put_signing_client, target_in_thread
 from builders.issuer import ISSUER_URL, Bench, registration, signing_key_made
 from builders.openapi import DOCUMENT, Operation, operations
 from builders.pki import DAY, NOW, Leaf, ec_key, uri
+from builders.registrations import INITIAL
 from mintls.core.oauth.client_assertion import ASSERTION_TYPE
 from mintls.core.oauth.client_signing_keys import ClientSigningKeys
 from mintls.core.oauth.forwarded_certificate import Format

@@ -10,22 +10,13 @@ import pytest
 
 from builders.issuer import SETTINGS, Bench, Reply, registration, running_issuer
 from builders.pki import email, self_signed_client
-from mintls.core.oauth.registration_grant import RegistrationGrant, token_hash
+from builders.registrations import INITIAL, grant
 from mintls.core.oauth.self_signed import jwks_of
 from mintls.core.pki.names import SubjectKind, SubjectName
 from mintls.issuer.settings import RegistrationSecret
 from mintls.reconcile.registeredclient import TOKENS_ANNOTATION
 
-INITIAL = "initial-access-token-of-the-team-shop"
-GRANT = RegistrationGrant(
-    name="registration-shop",
-    namespace="shop",
-    token_hash=token_hash(INITIAL),
-    methods=("tls_client_auth", "self_signed_tls_client_auth", "private_key_jwt"),
-    scopes=("orders.read", "orders.write"),
-    audiences=("https://orders.shop.svc",),
-    max_clients=3,
-)
+GRANT = grant(max_clients=3)
 EC = {
     "kty": "EC",
     "crv": "P-256",

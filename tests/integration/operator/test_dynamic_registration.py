@@ -5,6 +5,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from builders.registrations import INITIAL
 from builders.world import World, eventually
 from mintls.issuer.settings import RegistrationSecret
 from mintls.kube.paths import OAUTH_CLIENTS, SECRETS
@@ -12,7 +13,6 @@ from mintls.kube.paths import OAUTH_CLIENTS, SECRETS
 pytestmark = pytest.mark.cluster
 
 SYSTEM = "mintls-system"
-INITIAL = "initial-access-token-of-the-team-shop"
 
 
 async def granted(world: World, **limits: str) -> str:

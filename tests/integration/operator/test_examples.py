@@ -15,8 +15,9 @@ import pytest
 
 from builders.jwks import jwks_server
 from builders.nginx import nginx_program
+from builders.registrations import INITIAL
 from builders.world import REPOSITORY, World
-from integration.operator.test_dynamic_registration import INITIAL, granted
+from integration.operator.test_dynamic_registration import granted
 from mintls.core.oauth.forwarded_certificate import Format
 from mintls.issuer.settings import TrustedProxy
 from mintls.kube.paths import CERTIFICATE_AUTHORITIES
