@@ -2,7 +2,9 @@
 
 import sys
 import tempfile
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import click
 import uvloop
@@ -42,12 +44,7 @@ def issuer(*, smoke: bool, base: str | None, output: Path) -> None:
             program = load.build(folder)
             await issuer_bench.measure(installation, program, results, size, source=source)
 
-    try:
-        machine.require("taskset", "node", "npm", "openssl")
-        with tempfile.TemporaryDirectory(prefix="mintls-bench-") as folder:
-            uvloop.run(run(Path(folder)))
-    except (machine.CannotMeasure, BuildError) as error:
-        sys.exit(f"bench: {error}")
+    _measured(run, "taskset", "node", "npm", "openssl")
     name = "issuer-smoke" if smoke else "issuer"
     results.save(output / f"{name}.json")
     draw(results, output / f"{name}.svg")
@@ -65,11 +62,7 @@ def operator(*, smoke: bool, output: Path) -> None:
         async with kubernetes(folder) as world:
             await operator_bench.measure(world, folder, results, operator_bench.SMOKE if smoke else operator_bench.FULL)
 
-    try:
-        with tempfile.TemporaryDirectory(prefix="mintls-bench-") as folder:
-            uvloop.run(run(Path(folder)))
-    except (machine.CannotMeasure, BuildError) as error:
-        sys.exit(f"bench: {error}")
+    _measured(run)
     name = "operator-smoke" if smoke else "operator"
     results.save(output / f"{name}.json")
     draw_operator(results, output / f"{name}.svg")
@@ -85,15 +78,20 @@ def profile(*, output: Path) -> None:
         async with installed(folder) as installation:
             return await profiling.profile(installation, load.build(folder))
 
-    try:
-        machine.require("taskset")
-        with tempfile.TemporaryDirectory(prefix="mintls-bench-") as folder:
-            text = uvloop.run(run(Path(folder)))
-    except (machine.CannotMeasure, BuildError) as error:
-        sys.exit(f"bench: {error}")
+    text = _measured(run, "taskset")
     output.mkdir(parents=True, exist_ok=True)
     (output / "issuer-profile.txt").write_text(text)
     click.echo(text)
+
+
+def _measured[T](run: Callable[[Path], Coroutine[Any, Any, T]], *programs: str) -> T:
+    """What a run gives, which needs these programs and has a folder of its own; the process ends if it cannot be."""
+    try:
+        machine.require(*programs)
+        with tempfile.TemporaryDirectory(prefix="mintls-bench-") as folder:
+            return uvloop.run(run(Path(folder)))
+    except (machine.CannotMeasure, BuildError) as error:
+        sys.exit(f"bench: {error}")
 
 
 if __name__ == "__main__":

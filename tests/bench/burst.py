@@ -20,7 +20,6 @@ from mintls.kube.paths import CLIENT_CERTIFICATES, Resource
 AT_ONCE = 32
 _SETTLED_SECONDS = 2.0
 _MOST_SECONDS = 1200.0
-_CERTIFICATES = Resource("cert-manager.io", "v1", "certificates", "Certificate", namespaced=True)
 
 type Object = dict[str, Any]
 
@@ -67,25 +66,6 @@ class Mintls:
     def body(self, name: str) -> Object:
         """An object that asks for a certificate."""
         spec = {"clientRef": {"name": name}, "secretName": f"{name}-mtls"}
-        return {"metadata": {"name": name}, "spec": spec}
-
-
-@dataclass(frozen=True)
-class CertManager:
-    """The same certificate of cert-manager's CA issuer: P-256, a day, one URI."""
-
-    resource: Resource = _CERTIFICATES
-
-    def body(self, name: str) -> Object:
-        """An object that asks for a certificate."""
-        spec = {
-            "secretName": f"{name}-tls",
-            "duration": "24h",
-            "uris": [f"spiffe://cluster.local/ns/{NAMESPACE}/client/{name}"],
-            "usages": ["client auth", "digital signature"],
-            "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
-            "issuerRef": {"name": "corporate", "kind": "ClusterIssuer"},
-        }
         return {"metadata": {"name": name}, "spec": spec}
 
 

@@ -6,25 +6,22 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from bench import certmanager
 from bench.apiserver import percentile, stored_mib, user, writes
-from bench.burst import CertManager, Mintls, at_once, burst, create, ready_of
+from bench.burst import Mintls, at_once, burst, create, ready_of
 from bench.cluster import NAMESPACE, OTHER_NAMESPACE, pids
 from bench.installation import until_ready
-from bench.machine import CannotMeasure, cpu_seconds, is_running, rss_mib, running
+from bench.machine import CannotMeasure, cpu_seconds, is_running, rss_mib
 from bench.operatorprocess import Programs
 from bench.operatorresults import OURS, PEER, OperatorResults
 from bench.tokens import asking, token_after
-from builders.cert_manager import CA, install_kinds
-from builders.world import SYSTEM, World, eventually
-from clusterlib.certmanager import ensure_cert_manager
+from builders.world import World, eventually
 from clusterlib.progress import Progress
 from mintls.api.v1alpha1.certificateauthority import ROTATE_REQUESTED
 from mintls.api.v1alpha1.clientcertificate import RENEW_REQUESTED
@@ -130,8 +127,7 @@ async def measure(world: World, folder: Path, results: OperatorResults, size: Si
 
 
 async def _beside_the_peer(bench: Bench) -> None:
-    with _cert_manager(bench):
-        pass  # its kinds and its CA are there
+    certmanager.install(bench.world)
     for number in range(bench.size.rounds):
         order = [_ours, _peer] if number % 2 == 0 else [_peer, _ours]
         for one in order:
@@ -149,37 +145,10 @@ async def _ours(bench: Bench, number: int) -> None:
 
 async def _peer(bench: Bench, number: int) -> None:
     names = [f"peer-{number}-{one:05}" for one in range(bench.size.beside)]
-    with _cert_manager(bench) as pid:
-        await _peer_is_ready(bench, pid)
-        bench.results.add("beside", PEER, await burst(bench.world, CertManager(), names, pid))
-
-
-@contextmanager
-def _cert_manager(bench: Bench) -> Iterator[int]:
-    """Its controllers with their own limit of requests lifted, as an administrator; process id."""
-    program = ensure_cert_manager(Progress())
-    install_kinds(bench.world.cluster, program)
-    bench.world.cluster.kubectl("apply", "-f", "-", stdin=CA + _CLUSTER_ISSUER)
-    command = [
-        *(str(program.controller), f"--kubeconfig={bench.world.cluster.kubeconfig}"),
-        *(f"--cluster-resource-namespace={SYSTEM}", "--kube-api-qps=10000", "--kube-api-burst=10000"),
-    ]
-    with running(command, bench.programs.folder / "cert-manager.log") as pid:
-        yield pid
-
-
-_CLUSTER_ISSUER = """\
----
-apiVersion: cert-manager.io/v1
-kind: ClusterIssuer
-metadata: {name: corporate}
-spec: {ca: {secretName: corporate-ca}}
-"""
-
-
-async def _peer_is_ready(bench: Bench, pid: int) -> None:
-    """A first certificate was issued: leader election and caches are behind it."""
-    await burst(bench.world, CertManager(), [f"warm-{pid}"], pid)
+    with certmanager.running(bench.world, bench.programs.folder) as pid:
+        # A first certificate: leader election and caches are behind it then.
+        await burst(bench.world, certmanager.CertManager(), [f"warm-{number}"], pid)
+        bench.results.add("beside", PEER, await burst(bench.world, certmanager.CertManager(), names, pid))
 
 
 # --- many ---

@@ -11,6 +11,7 @@ from bench.burst import Outcome
 from bench.results import Spread, Target, table
 
 OURS, PEER = "mintls", "cert-manager"
+_FIGURES = ("rate", "writes", "cpu_ms", "rss_mib")
 
 
 @dataclass
@@ -56,17 +57,11 @@ class OperatorResults:
         )
 
     def _bursts(self) -> Iterator[tuple[str, ...]]:
-        figures = ("rate", "writes", "cpu_ms", "rss_mib")
         for scenario, programs in self.bursts.items():
             for program, outcomes in programs.items():
-                figures = [str(self.spread(scenario, program, one)) for one in ("rate", "writes", "cpu_ms", "rss_mib")]
-                yield scenario, program, f"{len(outcomes)} times {outcomes[0].count:,}", *figures
-        yield (
-            "beside",
-            f"{OURS} / {PEER}",
-            "",
-            *(str(self.ratio(one)) for one in ("rate", "writes", "cpu_ms", "rss_mib")),
-        )
+                spreads = (str(self.spread(scenario, program, figure)) for figure in _FIGURES)
+                yield scenario, program, f"{len(outcomes)} times {outcomes[0].count:,}", *spreads
+        yield "beside", f"{OURS} / {PEER}", "", *(str(self.ratio(figure)) for figure in _FIGURES)
 
     def targets(self) -> Iterator[Target]:
         """The targets, with what this run says of them."""
