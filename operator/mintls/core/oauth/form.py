@@ -75,37 +75,38 @@ def parse_query(query: str) -> Form:
 
 
 def _parse(body: bytes) -> Form:
-    if _BROKEN_ESCAPE.search(body):
+    if b"%" in body and _BROKEN_ESCAPE.search(body):
         raise InvalidRequest(Reason.MALFORMED_BODY, "a % is not followed by two hexadecimal digits")
-    pairs = [pair for pair in body.split(b"&") if pair]
+    # ISO 8859-1 is reversible: octets beyond ASCII are read as UTF-8 where they stand.
+    pairs = [pair for pair in body.decode("latin-1").split("&") if pair]
     if len(pairs) > MAX_PARAMETERS:
         raise InvalidRequest(Reason.MALFORMED_BODY, f"{len(pairs)} parameters, at most {MAX_PARAMETERS} are read")
-    return Form(_collect([_decode(pair) for pair in pairs]))
+    return Form(_collect(pairs))
 
 
-def _collect(pairs: list[tuple[str, str]]) -> Mapping[str, tuple[str, ...]]:
+def _collect(pairs: list[str]) -> Mapping[str, tuple[str, ...]]:
     values: dict[str, tuple[str, ...]] = {}
-    seen: set[str] = set()
-    for name, value in pairs:
-        if name in seen and name not in REPEATABLE:
+    for pair in pairs:
+        name, _, value = pair.replace("+", " ").partition("=")
+        if "%" in pair or not pair.isascii():
+            name, value = _unescaped(name), _unescaped(value)
+        known = values.get(name, ())
+        if name in values and name not in REPEATABLE:
             raise InvalidRequest(Reason.REPEATED_PARAMETER, f"parameter {name[:64]!r} is given several times")
-        seen.add(name)
-        if value:
-            values[name] = (*values.get(name, ()), value)
-    return values
+        values[name] = (*known, value) if value else known
+    return values if all(values.values()) else {name: own for name, own in values.items() if own}
 
 
-def _decode(pair: bytes) -> tuple[str, str]:
-    name, _, value = pair.replace(b"+", b" ").partition(b"=")
-    if pair.isascii() and b"%" not in pair:
-        return name.decode("ascii"), value.decode("ascii")
+def _unescaped(text: str) -> str:
     try:
-        return unquote_to_bytes(name).decode(), unquote_to_bytes(value).decode()
+        return text if "%" not in text and text.isascii() else unquote_to_bytes(text.encode("latin-1")).decode()
     except UnicodeDecodeError as error:
         raise InvalidRequest(Reason.MALFORMED_BODY, f"not UTF-8: {error.reason}") from None
 
 
 def _check_media_type(content_type: str | None) -> None:
+    if content_type == _MEDIA_TYPE:
+        return
     if media_type(content_type) != _MEDIA_TYPE:
         raise InvalidRequest(Reason.WRONG_MEDIA_TYPE, f"Content-Type {(content_type or '')[:64]!r}")
     check_charset(content_type)
