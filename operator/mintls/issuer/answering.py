@@ -17,18 +17,18 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 async def answer_of(
-    steps: Callable[[], Awaitable[Answer]], trail: Trail, *, realm: str, authorization: Callable[[], str | None]
+    steps: Awaitable[Answer], trail: Trail, *, realm: str, authorization: Callable[[], str | None]
 ) -> Answer:
     """The answer that the steps of an endpoint come to, or that of the error that they end with.
 
     Args:
-        steps: The steps.
+        steps: The steps, begun here.
         trail: Told what came of it.
         realm: The issuer's identifier, for the challenge.
         authorization: ``Authorization`` of the request, for the challenge.
     """
     try:
-        answer = await steps()
+        answer = await steps
     except OAuthError as error:
         trail.decision, trail.reason, trail.detail = "refused", error.reason, error.detail
         return answer_error(error, realm, authorization())

@@ -1,8 +1,9 @@
 """One request and its answer, as the endpoints see them: no HTTP library in sight."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
+
+import msgspec
 
 from mintls.core.oauth.forwarded_certificate import HeaderLines
 from mintls.issuer.audit import Trail
@@ -15,16 +16,14 @@ type Clock = Callable[[], datetime]
 NO_STORE: Mapping[str, str] = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request.
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A request. Without a repr of its body or its credentials.
 
     Attributes:
         now: When it came (aware UTC); every check of it uses this one time.
         content_type: ``Content-Type``, ``None`` if there was none.
         authorization: ``Authorization``, ``None`` if there was none.
-        accept: ``Accept``, ``None`` if there was none.
-        body: The body, whole. Not in the repr: it may hold a token.
+        body: The body, whole.
         method: The method.
         path: Path and query of the URL as they were sent, percent-encoded.
         query: The query of the URL, percent-encoded; "" if there is none.
@@ -37,9 +36,8 @@ class Call:
 
     now: datetime
     content_type: str | None
-    authorization: str | None = field(repr=False)
-    accept: str | None
-    body: bytes = field(repr=False)
+    authorization: str | None
+    body: bytes
     method: str
     path: str
     query: str
@@ -48,21 +46,31 @@ class Call:
     trail: Trail
     header: HeaderLines
 
+    @property
+    def accept(self) -> str | None:
+        """``Accept``, whose several lines are one list (RFC 9110 section 5.3); ``None`` if there was none."""
+        return ", ".join(self.header("Accept")) or None
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer.
+    def __repr__(self) -> str:
+        return f"Call(method={self.method!r}, path={self.path!r})"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An answer. Without a repr of its body, which may hold a token.
 
     Attributes:
         status: HTTP status.
-        body: The body. Not in the repr: it may hold a token.
+        body: The body.
         headers: Headers beside Content-Type and Content-Length.
         content_type: Media type of the body.
         closes: Whether the connection ends with it.
     """
 
     status: int
-    body: bytes = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=lambda: NO_STORE)
+    body: bytes
+    headers: Mapping[str, str] = msgspec.field(default_factory=lambda: NO_STORE)
     content_type: str = "application/json"
     closes: bool = False
+
+    def __repr__(self) -> str:
+        return f"Answer(status={self.status})"

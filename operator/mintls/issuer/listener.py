@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
@@ -20,6 +20,12 @@ _SHUTDOWN_SECONDS = 2.0
 
 type Refuse = Callable[[web.BaseRequest, int], web.Response]
 """Makes the answer to a request that never gets as far as the application, by its status."""
+
+
+type Direct = dict[tuple[str, str], Callable[[web.Request], Awaitable[web.StreamResponse]]]
+DIRECT: web.AppKey[Direct] = web.AppKey("direct", dict)
+"""What of an application is found by method and path alone, as they are sent: without its router and its middlewares,
+which cost more than they do here. Whatever is not among it goes the long way."""
 
 
 class End(asyncio.Protocol):
@@ -102,6 +108,7 @@ class Listener:
         self._limits = limits
         self._tls = tls
         self._refuse = refuse
+        self._direct = app.get(DIRECT, {})
         self._runner = web.AppRunner(app, shutdown_timeout=limits.shutdown_seconds)
         self._server: asyncio.Server | None = None
         self.port = address.port
@@ -137,7 +144,7 @@ class Listener:
         if server is None:
             return
         server.request_factory = _with_target(server.request_factory)
-        server.request_handler = _looked_at(server.request_handler, self._refuse)
+        server.request_handler = _looked_at(server.request_handler, self._direct, self._refuse)
 
 
 type _Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -158,10 +165,13 @@ def _with_target(make: Callable[..., web.BaseRequest]) -> Callable[..., web.Base
     return made
 
 
-def _looked_at(handle: _Handle, refuse: Refuse) -> _Handle:
+def _looked_at(handle: _Handle, direct: Direct, refuse: Refuse) -> _Handle:
     """Refuse what has no target, and an ``Expect`` (RFC 9110 section 10.1.1), which the application would repeat."""
 
     async def look(request: web.BaseRequest) -> web.StreamResponse:
+        found = direct.get((request.method, request.raw_path))
+        if found is not None and isinstance(request, web.Request) and hdrs.EXPECT not in request.headers:
+            return await found(request)
         if request.rel_url == _NO_TARGET:
             response = refuse(request, 400)
             response.force_close()

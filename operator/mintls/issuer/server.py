@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import unquote
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
+from multidict import istr
 
 from mintls.core.oauth.errors import InvalidRequest, Reason
 from mintls.core.oauth.metadata import base_path, well_known_paths
@@ -25,10 +27,13 @@ from mintls.issuer.endpoints.token import token
 from mintls.issuer.endpoints.verify import verify, verify_behind
 from mintls.issuer.errors import error_body
 from mintls.issuer.exchange import NO_STORE, Answer, Call, Clock
+from mintls.issuer.listener import DIRECT, Direct
 from mintls.issuer.metrics import CONTENT_TYPE, Metrics
 from mintls.issuer.peer import Peers, ssl_connection
 from mintls.issuer.services import Services
 from mintls.issuer.spans import Handled, Record
+
+_REQUEST_ID = istr(REQUEST_ID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,12 @@ _REGISTERED = (
     Endpoint("update_registration", "PUT", update),
     Endpoint("delete_registration", "DELETE", delete),
 )
+
+
+class _Handle(Protocol):
+    """Answers a request, told what its path names, "" if it names nothing."""
+
+    def __call__(self, request: web.Request, target: str = "", /) -> Awaitable[web.Response]: ...
 
 
 class Front:
@@ -121,45 +132,51 @@ class Front:
 
     def _app(self, routes: Iterable[tuple[str, Endpoint]]) -> web.Application:
         app = web.Application(middlewares=[self._outermost], client_max_size=self._services.settings.limits.body_bytes)
+        direct: Direct = {}
+        app[DIRECT] = direct
         for path, endpoint in routes:
-            handler = self._handler(endpoint)
-            if endpoint.method == "GET":
-                app.router.add_get(path, handler)
-            else:
-                app.router.add_route(endpoint.method, path, handler)
+            resource = app.router.add_resource(path)
+            handler = self._handler(endpoint, resource.canonical)
+            for method in ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,):
+                if _names_something(path):
+                    resource.add_route(method, _told_what(handler))
+                else:
+                    resource.add_route(method, handler)
+                    direct[method, path] = handler
         return app
 
-    def _handler(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def handle(request: web.Request) -> web.Response:
+    def _handler(self, endpoint: Endpoint, route: str) -> _Handle:
+        realm = self._services.settings.issuer_url
+
+        async def handle(request: web.Request, target: str = "") -> web.Response:
             started = time.perf_counter()
             trail = self._trail(endpoint, request)
-            answer = await self._answer(endpoint, request, trail)
+            steps = self._steps(endpoint, request, target, trail)
+            answer = await answer_of(
+                steps, trail, realm=realm, authorization=lambda: request.headers.get(hdrs.AUTHORIZATION)
+            )
             if endpoint.decides:
                 self._write(audit_line(trail))
             seconds = time.perf_counter() - started
             self._metrics.count(endpoint.name, trail.method, trail.reason, status=answer.status, seconds=seconds)
             if self._record is not None:
-                self._record(_handled(request, trail, answer.status, seconds))
-            return _response(answer, trail.request_id)
+                self._record(_handled(request, route, trail, answer.status, seconds))
+            return _response(answer, trail.request_id, closes=answer.closes or self.draining)
 
         return handle
 
     def _trail(self, endpoint: Endpoint, request: web.Request) -> Trail:
         return Trail(
             time=self._clock(),
-            request_id=request_id(request.headers.get(REQUEST_ID)),
+            request_id=request_id(request.headers.get(_REQUEST_ID)),
             endpoint=endpoint.name,
             remote=request.remote or "",
         )
 
-    async def _answer(self, endpoint: Endpoint, request: web.Request, trail: Trail) -> Answer:
-        async def steps() -> Answer:
-            body = await self._body(request) if endpoint.method in {"POST", "PUT"} else b""
-            answered = endpoint.answer(self._services, self._call(request, body, trail))
-            return answered if isinstance(answered, Answer) else await answered
-
-        realm = self._services.settings.issuer_url
-        return await answer_of(steps, trail, realm=realm, authorization=lambda: request.headers.get("Authorization"))
+    async def _steps(self, endpoint: Endpoint, request: web.Request, target: str, trail: Trail) -> Answer:
+        body = await self._body(request) if endpoint.method in {"POST", "PUT"} else b""
+        answered = endpoint.answer(self._services, self._call(request, body, target, trail))
+        return answered if isinstance(answered, Answer) else await answered
 
     async def _body(self, request: web.Request) -> bytes:
         """The body, whole.
@@ -167,33 +184,36 @@ class Front:
         Raises:
             InvalidRequest: It is too large, too slow, compressed, or broken off.
         """
-        if "Content-Encoding" in request.headers:
+        limits = self._services.settings.limits
+        if hdrs.CONTENT_ENCODING in request.headers:
             raise InvalidRequest(Reason.CONTENT_ENCODED)
         try:
             if request.content.is_eof():  # all of it came with the headers, as nearly always
-                return await request.read()
-            async with asyncio.timeout(self._services.settings.limits.body_seconds):
-                return await request.read()
+                body = request.content.read_nowait()
+            else:
+                async with asyncio.timeout(limits.body_seconds):
+                    body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             raise InvalidRequest(Reason.BODY_TOO_LARGE) from None
         except TimeoutError:
             raise InvalidRequest(Reason.BODY_TOO_SLOW) from None
         except (web.RequestPayloadError, ConnectionError) as error:  # the second: whoever sent it is gone
             raise InvalidRequest(Reason.MALFORMED_BODY, type(error).__name__) from None
+        if len(body) > limits.body_bytes:
+            raise InvalidRequest(Reason.BODY_TOO_LARGE)
+        return body
 
-    def _call(self, request: web.Request, body: bytes, trail: Trail) -> Call:
-        connection = ssl_connection(request.get_extra_info("ssl_object"))
+    def _call(self, request: web.Request, body: bytes, target: str, trail: Trail) -> Call:
         return Call(
             now=trail.time,
-            content_type=_line(request, "Content-Type"),
-            authorization=_line(request, "Authorization"),
-            accept=_accept(request),
+            content_type=_line(request, hdrs.CONTENT_TYPE),
+            authorization=_line(request, hdrs.AUTHORIZATION),
             body=body,
             method=_text(request.method),
             path=_text(request.raw_path),
             query=_text(request.rel_url.raw_query_string),
-            target=_text(unquote(request.match_info.get("target", ""))),
-            peer=lambda: self._peers.of(connection),
+            target=target,
+            peer=lambda: self._peers.of(ssl_connection(request.get_extra_info("ssl_object"))),
             trail=trail,
             header=lambda name: _lines(request, name),
         )
@@ -220,7 +240,18 @@ class Front:
         outcome = code if status == 404 else "method_not_allowed"
         self._metrics.count("none", "", outcome, status=status, seconds=0.0)
         answer = Answer(status, error_body(code, description), headers={**NO_STORE, **headers})
-        return _response(answer, request_id(request.headers.get(REQUEST_ID)))
+        return _response(answer, request_id(request.headers.get(_REQUEST_ID)))
+
+
+def _names_something(path: str) -> bool:
+    return "{" in path  # as aiohttp's router has it
+
+
+def _told_what(handle: _Handle) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def told(request: web.Request) -> web.Response:
+        return await handle(request, _text(unquote(request.match_info["target"])))
+
+    return told
 
 
 def probe_app(metrics: Metrics, missing: Callable[[], Iterable[str]]) -> web.Application:
@@ -248,14 +279,13 @@ def probe_app(metrics: Metrics, missing: Callable[[], Iterable[str]]) -> web.App
     return app
 
 
-def _handled(request: web.Request, trail: Trail, status: int, seconds: float) -> Handled:
+def _handled(request: web.Request, route: str, trail: Trail, status: int, seconds: float) -> Handled:
     """What a trace shows of a request; nothing of its body, its path, or of any header but the two that are for it."""
-    resource = request.match_info.route.resource
     ended = time.time_ns()
     return Handled(
         endpoint=trail.endpoint,
         method=request.method,
-        route=resource.canonical if resource else "",
+        route=route,
         status=status,
         outcome=trail.reason,
         request_id=trail.request_id,
@@ -271,7 +301,7 @@ def _handled(request: web.Request, trail: Trail, status: int, seconds: float) ->
 def refuse(request: web.BaseRequest, status: int) -> web.Response:
     """The answer to a request that gets no further than HTTP; nothing of it is repeated."""
     code, description = _REFUSALS.get(status, _REFUSALS[500])
-    return _response(Answer(status, error_body(code, description)), request_id(request.headers.get(REQUEST_ID)))
+    return _response(Answer(status, error_body(code, description)), request_id(request.headers.get(_REQUEST_ID)))
 
 
 _REFUSALS: Mapping[int, tuple[str, str]] = {
@@ -279,11 +309,6 @@ _REFUSALS: Mapping[int, tuple[str, str]] = {
     417: ("invalid_request", "100-continue is the one expectation that can be met: leave Expect out"),
     500: ("server_error", "the issuer failed; the request id finds the reason"),
 }
-
-
-def _accept(request: web.Request) -> str | None:
-    """``Accept``, whose several lines are one list (RFC 9110 section 5.3)."""
-    return ", ".join(_lines(request, "Accept")) or None
 
 
 def _line(request: web.Request, name: str) -> str | None:
@@ -304,9 +329,9 @@ def _text(octets: str) -> str:
     return octets if octets.isascii() else octets.encode(errors="surrogateescape").decode(errors="replace")
 
 
-def _response(answer: Answer, identifier: str) -> web.Response:
-    headers = {**answer.headers, "Content-Type": answer.content_type, REQUEST_ID: identifier, "Server": "mintls"}
+def _response(answer: Answer, identifier: str, *, closes: bool = False) -> web.Response:
+    headers = {**answer.headers, hdrs.CONTENT_TYPE: answer.content_type, _REQUEST_ID: identifier, hdrs.SERVER: "mintls"}
     response = web.Response(status=answer.status, body=answer.body, headers=headers)
-    if answer.closes:
+    if closes:
         response.force_close()
     return response

@@ -1,7 +1,8 @@
 """``Authorization/Check``: from a message of gRPC to the endpoint, and back."""
 
 import time
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from mintls.core.oauth.errors import InvalidClient, InvalidRequest, Reason
 from mintls.issuer.answering import REQUEST_ID, answer_of, request_id
@@ -69,14 +70,13 @@ class ExtAuthz:
         def authorization() -> str | None:
             return _first(request.header("Authorization")) if request else None
 
-        return await answer_of(steps, trail, realm=self._services.settings.issuer_url, authorization=authorization)
+        return await answer_of(steps(), trail, realm=self._services.settings.issuer_url, authorization=authorization)
 
     def _call(self, asked: Asked, trail: Trail) -> Call:
         return Call(
             now=trail.time,
             content_type=None,
             authorization=None,
-            accept=None,
             body=b"",
             method="",
             path="",
