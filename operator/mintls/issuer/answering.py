@@ -1,8 +1,8 @@
 """What every answer has in common, by whatever protocol it goes out: errors become answers, and the trail is ended."""
 
 import logging
+import os
 import re
-import secrets
 from collections.abc import Awaitable, Callable
 
 from mintls.core.oauth.errors import OAuthError
@@ -43,4 +43,4 @@ async def answer_of(
 
 def request_id(given: str | None) -> str:
     """The caller's own request id if it is a harmless one, else a new one."""
-    return given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    return given if given and _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()

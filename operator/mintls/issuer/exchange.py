@@ -26,7 +26,6 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         body: The body, whole.
         method: The method.
         path: Path and query of the URL as they were sent, percent-encoded.
-        query: The query of the URL, percent-encoded; "" if there is none.
         target: What the path names, such as a client id; "" if it names nothing.
         peer: Gives the certificate of the connection, ``None`` if there is none; raises ``InvalidClient`` if it cannot
             be read.
@@ -40,11 +39,15 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     method: str
     path: str
-    query: str
     target: str
     peer: Callable[[], Peer | None]
     trail: Trail
     header: HeaderLines
+
+    @property
+    def query(self) -> str:
+        """The query of the URL, percent-encoded; "" if there is none."""
+        return self.path.partition("#")[0].partition("?")[2]
 
     @property
     def accept(self) -> str | None:

@@ -1,6 +1,6 @@
 """What the endpoints work with, put together once."""
 
-import secrets
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +9,7 @@ import msgspec
 
 from mintls.core.oauth.dpop import normalized_uri
 from mintls.core.oauth.metadata import server_metadata
+from mintls.core.oauth.signing_keys import base64url
 from mintls.core.pki.names import NormalizedName, SubjectKind, SubjectName, normalize
 from mintls.issuer.directory import Directory
 from mintls.issuer.ledger import Ledger
@@ -28,7 +29,7 @@ OPERATOR_AUTHORITY = "default"
 
 def random_identifier() -> str:
     """128 random bits as text: nobody can guess it (RFC 7519 section 4.1.7 asks that it does not collide)."""
-    return secrets.token_urlsafe(16)
+    return base64url(os.urandom(16)).decode("ascii")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from base64 import urlsafe_b64decode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -136,10 +137,14 @@ def sign_jwt(payload: bytes, typ: str, key: SigningKey) -> str:
         typ: ``typ`` of the header: one of its own for each kind of JWT (RFC 8725 section 3.11).
         key: Signs it.
     """
-    header = msgspec.json.encode({"alg": key.alg, "typ": typ, "kid": key.kid})
-    signing_input = b".".join((base64url(header), base64url(payload)))
+    signing_input = b"%b.%b" % (_encoded_header(key.alg, typ, key.kid), base64url(payload))
     signature = sign(key.alg, key.private_key, signing_input)
-    return b".".join((signing_input, base64url(signature))).decode("ascii")
+    return (b"%b.%b" % (signing_input, base64url(signature))).decode("ascii")
+
+
+@lru_cache(maxsize=1024)
+def _encoded_header(alg: str, typ: str, kid: str) -> bytes:
+    return base64url(msgspec.json.encode({"alg": alg, "typ": typ, "kid": kid}))
 
 
 def read_access_token(token: str, keys: Iterable[SigningKey]) -> AccessTokenClaims | None:

@@ -6,8 +6,9 @@ what the registration says, never what the certificate looks like.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+import msgspec
 
 from mintls.core.oauth.accounting import AccountOf, discredited
 from mintls.core.oauth.client import Client, prepare
@@ -57,8 +58,7 @@ _PROBLEMS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Violation:
+class _Violation(msgspec.Struct, frozen=True):
     reason: Reason
     detail: str = ""
 
@@ -89,12 +89,8 @@ def authenticate(
     if certificate is None:
         raise InvalidClient(Reason.NO_CERTIFICATE)
     candidate = client or _NOBODY
-    violations = (
-        _unknown(client),
-        *_not_proven(candidate, certificate, path_to, account_of, now),
-        _suspended(candidate),
-    )
-    first = next((violation for violation in violations if violation), None)
+    proven = _not_proven(candidate, certificate, path_to, account_of, now)
+    first = _first(_unknown(client), *proven, _suspended(candidate))
     if first and first.reason is Reason.NO_CLIENT_KEYS and not candidate.registration.suspended:
         raise TemporarilyUnavailable(first.reason, first.detail)
     if first:
@@ -128,12 +124,8 @@ def authenticate_by_assertion(
     keys = known.keys if known else ()
     spent = verify_assertion(assertion, client_id=client_id, keys=keys, issuer=issuer, now=now)
     method = candidate.registration.token_endpoint_auth_method
-    violations = (
-        _unknown(client),
-        None if method == PRIVATE_KEY_JWT and keys else _Violation(Reason.UNSUPPORTED_METHOD, method),
-        _suspended(candidate),
-    )
-    first = next((violation for violation in violations if violation), None)
+    proven = None if method == PRIVATE_KEY_JWT and keys else _Violation(Reason.UNSUPPORTED_METHOD, method)
+    first = _first(_unknown(client), proven, _suspended(candidate))
     if first:
         raise InvalidClient(first.reason, first.detail)
     return candidate, spent
@@ -146,6 +138,13 @@ def is_identity(
     if certificate is None:
         return False
     return identity in certificate.names and isinstance(_path(authority, path_to, now), Path)
+
+
+def _first(*violations: _Violation | None) -> _Violation | None:
+    for violation in violations:
+        if violation:
+            return violation
+    return None
 
 
 def _unknown(client: Client | None) -> _Violation | None:

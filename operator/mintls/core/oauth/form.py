@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
+
+import msgspec
 
 from mintls.core.oauth.errors import InvalidRequest, Reason
 
@@ -14,8 +15,7 @@ MAX_PARAMETERS = 64
 REPEATABLE = frozenset({"resource"})
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Form:
+class Form(msgspec.Struct, frozen=True):
     """The parameters of a request. It has no repr of its values: a token may be among them."""
 
     _values: Mapping[str, tuple[str, ...]]
@@ -36,6 +36,9 @@ class Form:
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
+
+    def __repr__(self) -> str:
+        return f"Form({len(self._values)} parameters)"
 
 
 def parse_form(content_type: str | None, body: bytes) -> Form:

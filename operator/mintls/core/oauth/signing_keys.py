@@ -4,7 +4,7 @@ A key goes through four times: it is made and published (``createdAt``), it sign
 instead, and it is gone (``retireAt``), which is after the last token that it signed is dead.
 """
 
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +15,8 @@ import msgspec
 from mintls.core.oauth.jwk import public_members, thumbprint
 from mintls.core.oauth.signing_algorithms import ALGORITHMS, fits, key_spec
 from mintls.core.pki.keys import InvalidKey, PrivateKey, PublicKey, encode_private_key, load_private_key
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class SigningKeysBroken(ValueError):  # noqa: N818 - reads as the sentence that it stands for
@@ -167,7 +169,7 @@ def _check_times(entry: _Entry) -> None:
 
 def base64url(octets: bytes) -> bytes:
     """Base64url without padding (RFC 7515 section 2)."""
-    return urlsafe_b64encode(octets).rstrip(b"=")
+    return b2a_base64(octets, newline=False).translate(_URL_SAFE).rstrip(b"=")
 
 
 def _without_values(error: Exception) -> str:

@@ -1,7 +1,8 @@
 """A request for a token, and what of it the client may have, whatever the grant."""
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from mintls.core.oauth.client import Client, audience_claim
 from mintls.core.oauth.client_assertion import claimed_subject, presented_assertion
@@ -29,8 +30,7 @@ _ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?\[\]@!$&
 _OTHER_CREDENTIALS = ("client_secret",)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
+class TokenRequest(msgspec.Struct, frozen=True):
     """What is asked for, before anybody looked whether it may be had, or who asks.
 
     Attributes:
@@ -114,13 +114,14 @@ def grant_scope(client: Client, asked: str | None) -> str:
     """
     if asked is None:
         return client.default_scope
+    scopes = dict.fromkeys(asked.split(" "))
+    if client.scopes.issuperset(scopes):  # what is registered is well-formed
+        return " ".join(scopes)
     if not is_scope(asked):
         raise InvalidScope(Reason.MALFORMED_SCOPE, repr(asked[:128]))
-    scopes = dict.fromkeys(asked.split(" "))
-    excess = [scope for scope in scopes if scope not in client.scopes]
-    if excess:
-        raise InvalidScope(Reason.UNREGISTERED_SCOPE, " ".join(excess)[:256])
-    return " ".join(scopes)
+    raise InvalidScope(
+        Reason.UNREGISTERED_SCOPE, " ".join(scope for scope in scopes if scope not in client.scopes)[:256]
+    )
 
 
 def grant_audience(client: Client, resources: tuple[str, ...]) -> str | tuple[str, ...]:
@@ -133,8 +134,8 @@ def grant_audience(client: Client, resources: tuple[str, ...]) -> str | tuple[st
     """
     if not resources:
         return client.default_audience
-    excess = next((resource for resource in resources if resource not in client.audiences), None)
-    if excess is not None:
-        reason = Reason.UNREGISTERED_RESOURCE if is_absolute_uri(excess) else Reason.MALFORMED_RESOURCE
-        raise InvalidTarget(reason, repr(excess[:256]))
-    return audience_claim(tuple(dict.fromkeys(resources)))
+    if client.audiences.issuperset(resources):
+        return audience_claim(tuple(dict.fromkeys(resources)))
+    excess = next(resource for resource in resources if resource not in client.audiences)
+    reason = Reason.UNREGISTERED_RESOURCE if is_absolute_uri(excess) else Reason.MALFORMED_RESOURCE
+    raise InvalidTarget(reason, repr(excess[:256]))

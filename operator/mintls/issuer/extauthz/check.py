@@ -80,7 +80,6 @@ class ExtAuthz:
             body=b"",
             method="",
             path="",
-            query="",
             target="",
             peer=lambda: self._peers.of(asked.connection),
             trail=trail,
