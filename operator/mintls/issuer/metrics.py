@@ -1,15 +1,21 @@
 """What the issuer counts. A registry of its own: nothing global, and a test can have many."""
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 # Seconds. A token takes about 0.1 ms of CPU; what is longer is waiting.
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_BOUNDS = (*map(str, _BUCKETS), "+Inf")
+_LABELS = ("endpoint", "method", "outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +33,70 @@ class SourceView:
     age: Callable[[], float]
 
 
+class _Times:
+    """How long requests took: how many ended within each bound but not within the one before, and all together."""
+
+    __slots__ = ("each", "seconds")
+
+    def __init__(self) -> None:
+        self.each = [0] * (len(_BUCKETS) + 1)
+        self.seconds = 0.0
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """How many ended within each bound, as Prometheus has it."""
+        return list(zip(_BOUNDS, accumulate(self.each), strict=True))
+
+
+class _Requests(Collector):
+    """How many requests there were, and how long they took.
+
+    Counted here and made into the form of Prometheus when somebody reads it: its client takes a lock for each number,
+    and a request has three. All labels are our own words, so there are few combinations. One of them has 17 series in
+    a histogram, so its outcomes are four.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str, str], int] = {}
+        self._times: dict[tuple[str, str, str], _Times] = {}
+
+    def count(self, endpoint: str, method: str, outcome: str, status: int, seconds: float) -> None:
+        """As ``Metrics.count``."""
+        of = (endpoint, method, outcome)
+        self._counts[of] = self._counts.get(of, 0) + 1
+        kind = (endpoint, method, _kind(status))
+        times = self._times.get(kind)
+        if times is None:
+            times = self._times[kind] = _Times()
+        times.each[bisect_left(_BUCKETS, seconds)] += 1
+        times.seconds += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """What there is now."""
+        requests = CounterMetricFamily(
+            "mintls_issuer_requests",
+            "Requests by endpoint, how the client authenticates, and outcome (ok, or why it was refused).",
+            labels=_LABELS,
+        )
+        for of, count in self._counts.items():
+            requests.add_metric(of, count)
+        yield requests
+        lasting = HistogramMetricFamily(
+            "mintls_issuer_request_seconds",
+            "Time from a request's headers to its answer; the outcome is ok, refused, unavailable or failed.",
+            labels=_LABELS,
+        )
+        for of, times in self._times.items():
+            lasting.add_metric(of, times.buckets(), times.seconds)
+        yield lasting
+
+
 class Metrics:
     """Counters, histograms and gauges of one issuer."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._known: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
-        self._requests = Counter(
-            "mintls_issuer_requests",
-            "Requests by endpoint, how the client authenticates, and outcome (ok, or why it was refused).",
-            ("endpoint", "method", "outcome"),
-            registry=self._registry,
-        )
-        self._seconds = Histogram(
-            "mintls_issuer_request_seconds",
-            "Time from a request's headers to its answer; the outcome is ok, refused, unavailable or failed.",
-            ("endpoint", "method", "outcome"),
-            buckets=_BUCKETS,
-            registry=self._registry,
-        )
+        self._requests = _Requests()
+        self._registry.register(self._requests)
         self._source_errors = Counter(
             "mintls_issuer_source_errors",
             "Objects that could not be used, by source.",
@@ -75,19 +126,7 @@ class Metrics:
             status: HTTP status of the answer.
             seconds: Time to the answer.
         """
-        counter, histogram = self._series(endpoint, method or "none", outcome, status)
-        counter.inc()
-        histogram.observe(seconds)
-
-    def _series(self, endpoint: str, method: str, outcome: str, status: int) -> tuple[Counter, Histogram]:
-        # Finding a series by its labels costs more than counting in it. There are few: all labels are our own words. A
-        # histogram has 16 series for each combination, so its outcomes are four.
-        series = self._known.get((endpoint, method, outcome, status))
-        if series is None:
-            kind = _kind(status)
-            series = (self._requests.labels(endpoint, method, outcome), self._seconds.labels(endpoint, method, kind))
-            self._known[endpoint, method, outcome, status] = series
-        return series
+        self._requests.count(endpoint, method or "none", outcome, status, seconds)
 
     def count_source_error(self, source: str) -> None:
         """Count an object that could not be used."""

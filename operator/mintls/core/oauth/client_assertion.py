@@ -106,9 +106,9 @@ def presented_assertion(form: Form) -> str | None:
     Raises:
         InvalidRequest: One of the two parameters is missing, or the assertion is of another type.
     """
-    assertion, assertion_type = form.one("client_assertion"), form.one("client_assertion_type")
-    if assertion is None and assertion_type is None:
+    if form.lacks("client_assertion", "client_assertion_type"):
         return None
+    assertion, assertion_type = form.one("client_assertion"), form.one("client_assertion_type")
     if assertion is None or assertion_type != ASSERTION_TYPE:
         raise InvalidRequest(Reason.ASSERTION_TYPE, repr((assertion_type or "")[:128]))
     return assertion

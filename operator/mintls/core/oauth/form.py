@@ -29,6 +29,10 @@ class Form(msgspec.Struct, frozen=True):
         """All values of a parameter that may be given several times."""
         return self._values.get(name, ())
 
+    def lacks(self, *names: str) -> bool:
+        """Whether none of the parameters has a value."""
+        return self._values.keys().isdisjoint(names)
+
     @property
     def names(self) -> frozenset[str]:
         """The names of all parameters that have a value."""
