@@ -8,6 +8,7 @@ from binascii import b2a_base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from mintls.core.oauth.jwk import public_members, thumbprint
 from mintls.core.oauth.signing_algorithms import ALGORITHMS, fits, key_spec
 from mintls.core.pki.keys import InvalidKey, PrivateKey, PublicKey, encode_private_key, load_private_key
 
+_turn = attrgetter("sign_from", "kid")
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -106,7 +108,7 @@ def algorithms(keys: Sequence[SigningKey], now: datetime) -> tuple[str, ...]:
 
 def published_keys(keys: Sequence[SigningKey], now: datetime) -> tuple[SigningKey, ...]:
     """The keys that a resource may meet: all but the retired ones."""
-    return tuple(key for key in keys if key.retire_at is None or now < key.retire_at)
+    return tuple([key for key in keys if key.retire_at is None or now < key.retire_at])
 
 
 def signing_key(keys: Sequence[SigningKey], now: datetime) -> SigningKey | None:
@@ -117,9 +119,7 @@ def signing_key(keys: Sequence[SigningKey], now: datetime) -> SigningKey | None:
     """
     usable = published_keys(keys, now)
     due = [key for key in usable if key.sign_from <= now]
-    if due:
-        return max(due, key=lambda key: (key.sign_from, key.kid))
-    return min(usable, key=lambda key: (key.sign_from, key.kid), default=None)
+    return max(due, key=_turn) if due else min(usable, key=_turn, default=None)
 
 
 def jwks(keys: Sequence[SigningKey], now: datetime) -> dict[str, Any]:
