@@ -260,11 +260,19 @@ class TestProtocol:
             await caller.until_closed()
             assert caller.goodbye
 
-    async def test_what_is_no_http_2_is_let_go(self, scene: Scene) -> None:
-        async with calling(scene.bench, scene.gateway) as caller:
-            caller._writer.write(b"\xff" * 100)
+    @pytest.mark.parametrize("sent", [b"\0" * 9, b"\xff" * 9, b"\0\x40\x01\0\0\0\0\0\1"])
+    async def test_what_is_no_http_2_is_let_go(self, scene: Scene, sent: bytes) -> None:
+        """At once: an idle connection would end, too, but later than this waits."""
+        async with calling(scene.bench, None) as caller, asyncio.timeout(SERVED.limits.idle_seconds / 10):
+            caller._writer.write(sent)
             await caller.until_closed()
-        async with calling(scene.bench, scene.gateway, protocol="http/1.1") as caller:
+            assert caller.goodbye
+
+    async def test_so_is_who_speaks_no_http_2_at_all(self, scene: Scene) -> None:
+        async with (
+            calling(scene.bench, scene.gateway, protocol="http/1.1") as caller,
+            asyncio.timeout(SERVED.limits.idle_seconds / 10),
+        ):
             await caller.until_closed()
 
     async def test_an_idle_connection_is_closed(self, tmp_path: Path) -> None:

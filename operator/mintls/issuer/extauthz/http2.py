@@ -18,6 +18,7 @@ from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from hyperframe.frame import GoAwayFrame
 
+from mintls.issuer.extauthz.framelengths import FrameLengths
 from mintls.issuer.settings import Limits
 
 logger = logging.getLogger(__name__)
@@ -117,6 +118,7 @@ class GrpcProtocol(asyncio.Protocol):
         self._limits = limits
         self._open_connections = open_connections
         self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding=None))
+        self._lengths = FrameLengths(self._h2.max_inbound_frame_size)
         self._streams: dict[int, _Stream] = {}
         self._resets = 0
         self._winding_down = False
@@ -142,6 +144,12 @@ class GrpcProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what came apart into events, and act on each."""
         if self._transport.is_closing():
+            return
+        if not self._lengths.allow(data):
+            logger.info("a caller broke HTTP/2: a frame is too long")
+            self._h2.close_connection(ErrorCodes.FRAME_SIZE_ERROR)
+            self._flush()
+            self._transport.close()
             return
         try:
             for event in self._h2.receive_data(data):
