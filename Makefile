@@ -16,6 +16,8 @@ OUTPUT ?=
 EXAMPLES ?= 20000
 BASE ?=
 WORKERS ?= 2
+# Python is started hundreds of times: where this is set, each start would compile all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Nothing is formatted or generated without being checked in: CI sees what you saw.
 RUN = $(UV) run --frozen --quiet
 UV = $(shell command -v uv >/dev/null && uv --version >/dev/null 2>&1 && echo uv || echo "$${XDG_CACHE_HOME:-$$HOME/.cache}/mintls/uv/bin/uv")
@@ -94,3 +96,4 @@ bench-smoke: setup ## A second of each measurement: shows that they work
 
 clean: ## Delete caches inside the tree
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .demo dist
+	@find operator hack tests -name __pycache__ -prune -exec rm -rf {} +

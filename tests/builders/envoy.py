@@ -1,7 +1,6 @@
 """A real Envoy with a file of docs/examples, of which only addresses and paths are other ones."""
 
 import asyncio
-import contextlib
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from builders.pki import Leaf
+from builders.processes import started
 from builders.protected import listens
 
 
@@ -22,16 +22,15 @@ async def running_envoy(
     log = directory / "envoy.log"
     arguments = ("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning", "--log-path", str(log))
     async with _resource(upstream):
-        process = await asyncio.create_subprocess_exec(program, "-c", str(config), *arguments)
+        process = started([program, "-c", str(config), *arguments])
         try:
             while not listens(port):
-                assert process.returncode is None, log.read_text() if log.exists() else "see above"
+                assert process.poll() is None, log.read_text() if log.exists() else "see above"
                 await asyncio.sleep(0.02)
             yield
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()  # nothing in it is worth waiting for
-            await process.wait()
+            process.kill()  # nothing in it is worth waiting for
+            process.wait()
 
 
 def mount(directory: Path, leaf: Leaf, bundle: str) -> None:

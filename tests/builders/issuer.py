@@ -3,6 +3,7 @@
 import asyncio
 import json
 import ssl
+import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 from builders.pki import CLIENT_ID, DAY, HOUR, NOW, Authority, Leaf, authority, ec_key
+from builders.processes import output
 from mintls.core.oauth.registration import Registration
 from mintls.core.oauth.signing_keys import SigningKey, key_id
 from mintls.core.oauth.spent import Spent
@@ -294,15 +296,8 @@ class Bench:
         if leaf is not None:
             crt, key = leaf.write(self.directory, f"c{leaf.facts.serial:x}")
             command += ["--cert", str(crt), "--key", str(key)]
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            *arguments,
-            self.url(path, mtls=mtls),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        return Reply.parse(out) if process.returncode == 0 else Reply(0, {}, err)
+        ended = await output([*command, *arguments, self.url(path, mtls=mtls)], stderr=subprocess.PIPE)
+        return Reply.parse(ended.stdout) if ended.returncode == 0 else Reply(0, {}, ended.stderr)
 
     async def token(self, leaf: Leaf | None, *, mtls: bool = True, **parameters: str) -> Reply:
         """POST /token with curl."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from builders.processes import started
 from builders.protected import listens
 
 _WRAPPING = """\
@@ -41,17 +42,15 @@ async def running_nginx(
 ) -> AsyncIterator[None]:
     """nginx with the example at a port, and something behind it that says whom it was told of."""
     _write(example, directory, upstream, changes)
-    process = await asyncio.create_subprocess_exec(
-        program, "-e", str(directory / "error.log"), "-c", str(directory / "nginx.conf")
-    )
+    process = started([program, "-e", str(directory / "error.log"), "-c", str(directory / "nginx.conf")])
     try:
         while not listens(port):
-            assert process.returncode is None, (directory / "error.log").read_text()
+            assert process.poll() is None, (directory / "error.log").read_text()
             await asyncio.sleep(0.02)
         yield
     finally:
         process.terminate()
-        await process.wait()
+        process.wait()
 
 
 def _write(example: Path, directory: Path, upstream: int, changes: Mapping[str, str]) -> None:

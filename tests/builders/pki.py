@@ -8,10 +8,11 @@ Times lie around :data:`NOW`, the moment of import, so that real TLS stacks acce
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import cycle
 from pathlib import Path
 
 from cryptography import x509
@@ -45,7 +46,13 @@ def ec_key(curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey:
 
 
 def rsa_key(size: int = 2048) -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(65537, size)
+    """Another one than the last two times: to make one takes longer than most tests."""
+    return next(_rsa_keys(size))
+
+
+@cache
+def _rsa_keys(size: int) -> Iterator[rsa.RSAPrivateKey]:
+    return cycle(rsa.generate_private_key(65537, size) for _ in range(3))
 
 
 def ed25519_key() -> ed25519.Ed25519PrivateKey:

@@ -1,6 +1,5 @@
 """Clients in other languages (tests/witnesses): installed once from their registries, and run."""
 
-import asyncio
 import hashlib
 import json
 import platform
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from builders.processes import output
 from builders.world import REPOSITORY
 from clusterlib.build import Order, cache_key, ensure_built, module_files
 from clusterlib.files import locked
@@ -29,12 +29,9 @@ type Command = Callable[[], list[str]]
 
 async def run(command: list[str], directory: Path, audience: str, *more: str) -> dict[str, Any]:
     """What a client saw, which has the files of a Secret in a directory."""
-    process = await asyncio.create_subprocess_exec(
-        *command, str(directory), audience, *more, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    seen: dict[str, Any] = json.loads(out)
+    ended = await output([*command, str(directory), audience, *more], stderr=subprocess.PIPE)
+    assert ended.returncode == 0, ended.stderr.decode()
+    seen: dict[str, Any] = json.loads(ended.stdout)
     return seen
 
 

@@ -1,6 +1,5 @@
 """docs/examples/dpop.py against an issuer."""
 
-import asyncio
 import json
 import sys
 from dataclasses import replace
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from builders.issuer import SETTINGS, registration, running_issuer
+from builders.processes import output
 from builders.world import REPOSITORY, free_port
 from mintls.issuer.run import utc_now
 from mintls.issuer.settings import Address
@@ -28,8 +28,5 @@ async def test_it_gets_a_token(tmp_path: Path, *, dpop_nonce: bool) -> None:
         (tmp_path / "client-id").write_text("shop:billing")
         (tmp_path / "token-endpoint").write_text(f"{url}/token")
         assert bench.ca_file == tmp_path / "ca.crt"
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, str(EXAMPLE), str(tmp_path), stdout=asyncio.subprocess.PIPE
-        )
-        out, _ = await process.communicate()
-    assert json.loads(out)["token_type"] == "DPoP", out
+        said = (await output([sys.executable, str(EXAMPLE), str(tmp_path)])).stdout
+    assert json.loads(said)["token_type"] == "DPoP", said

@@ -1,6 +1,5 @@
 """A real Envoy in front of a resource, as docs/examples/envoy has it, and curl in front of Envoy."""
 
-import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -16,6 +15,7 @@ from builders.envoy import mount, running_envoy
 from builders.forwarded import xfcc
 from builders.issuer import ISSUER_URL, SETTINGS, Reply, registration, running_issuer
 from builders.pki import HOUR, NOW, Leaf, dns, uri
+from builders.processes import output
 from builders.protected import Protected
 from builders.world import REPOSITORY, eventually, free_port
 from clusterlib.envoy import NoEnvoyHereError, ensure_envoy
@@ -236,12 +236,13 @@ async def test_the_commands_of_the_page(resource: Resource, tmp_path: Path) -> N
     (tmp_path / ".curlrc").write_text(f"connect-to = orders.shop.svc:443:127.0.0.1:{resource.port}\n")
     [session] = re.findall(r"^```console\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     for command, shown in re.findall(r"^\$ (.*)\n((?:[^$].*\n|\n)*)", session, re.MULTILINE):
-        process = await asyncio.create_subprocess_shell(
-            command, cwd=tmp_path, env={**os.environ, "CURL_HOME": str(tmp_path)}, stdout=asyncio.subprocess.PIPE
-        )
-        out, _ = await process.communicate()
+        ended = await output(command, cwd=tmp_path, env={**os.environ, "CURL_HOME": str(tmp_path)})
         varying = re.compile(r"(?m)^(date|x-request-id): .*")
-        printed = out.decode().replace("\r\n", "\n").replace(ISSUER_URL, "https://mintls-issuer.mintls-system.svc:8443")
+        printed = (
+            ended.stdout.decode()
+            .replace("\r\n", "\n")
+            .replace(ISSUER_URL, "https://mintls-issuer.mintls-system.svc:8443")
+        )
         assert varying.sub(r"\1", printed.rstrip("\n")) == varying.sub(r"\1", shown.rstrip("\n"))
 
 

@@ -1,6 +1,5 @@
 """docs/proxies.md: its commands, run."""
 
-import asyncio
 import json
 import re
 from dataclasses import replace
@@ -10,6 +9,7 @@ import pytest
 
 from builders.issuer import SETTINGS, Reply, registration, running_issuer
 from builders.pki import uri
+from builders.processes import output
 from builders.world import REPOSITORY
 from mintls.core.oauth.forwarded_certificate import Format
 from mintls.issuer.settings import InvalidSettings, TrustedProxy
@@ -39,8 +39,7 @@ async def test_the_commands(tmp_path: Path) -> None:
 
 
 async def shell(command: str, directory: Path) -> bytes:
-    process = await asyncio.create_subprocess_shell(command, cwd=directory, stdout=asyncio.subprocess.PIPE)
-    out, _ = await process.communicate()
+    out: bytes = (await output(command, cwd=directory)).stdout
     return out
 
 

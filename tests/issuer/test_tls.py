@@ -3,12 +3,14 @@
 import asyncio
 import socket
 import ssl
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from builders.issuer import Bench, form, registration
 from builders.pki import HOUR, MINUTE, Leaf, authority
+from builders.processes import output
 from builders.witness import verify_with_pyjwt
 from mintls.issuer.tls import ListenerTLS
 
@@ -21,22 +23,16 @@ async def s_client(
     if leaf is not None:
         crt, key = leaf.write(bench.directory, "s_client")
         identity = ["-cert", str(crt), "-key", str(key), "-cert_chain", str(crt)]
-    process = await asyncio.create_subprocess_exec(
-        *("openssl", "s_client", "-connect", f"127.0.0.1:{port or bench.mtls_port}", "-servername", "localhost"),
-        *("-CAfile", str(bench.ca_file), "-verify_return_error", *identity, *arguments),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+    ended = await output(
+        [
+            *("openssl", "s_client", "-connect", f"127.0.0.1:{port or bench.mtls_port}", "-servername", "localhost"),
+            *("-CAfile", str(bench.ca_file), "-verify_return_error", *identity, *arguments),
+        ],
+        input=given,
+        stderr=subprocess.STDOUT,
+        timeout=10,
     )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(given)
-    await process.stdin.drain()
-    if not given:
-        process.stdin.close()
-    # With a request it stays until the server ends the connection, or it is told to quit.
-    out, _ = await asyncio.wait_for(process.communicate(), 10)
-    return out.decode(errors="replace")
+    return ended.stdout.decode(errors="replace")
 
 
 def http_token_request() -> bytes:
