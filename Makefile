@@ -16,6 +16,9 @@ OUTPUT ?=
 EXAMPLES ?= 20000
 BASE ?=
 WORKERS ?= 2
+# Marked tests that take long by nature: `make integration` has them, `make check` all others. tests/unit/test_markers.py
+# sees to it that no marker is in neither.
+APART = cluster or witness or proxy or fuzz
 # Python is started hundreds of times: where this is set, each start would compile all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 # Nothing is formatted or generated without being checked in: CI sees what you saw.
@@ -50,7 +53,7 @@ check-types:
 	@$(RUN) mypy
 
 check-unit:
-	@$(RUN) pytest tests -m "not cluster and not e2e and not witness" -q -n auto --dist worksteal $(PYTEST_ARGS)
+	@$(RUN) pytest tests -m "not ($(APART) or e2e)" -q -n auto --dist worksteal $(PYTEST_ARGS)
 
 format: setup ## Format and fix what can be fixed
 	@$(RUN) ruff format .
@@ -64,8 +67,8 @@ unit: setup check-unit ## Unit tests alone
 fuzz: setup ## Look for input that the issuer does not survive: EXAMPLES of each kind, new ones each time
 	@EXAMPLES=$(EXAMPLES) $(RUN) pytest tests/fuzz --hypothesis-profile=fuzz -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
-integration: setup ## Tests against a real Kubernetes API and with clients of other languages, WORKERS side by side, each with a cluster of its own
-	@MINTLS_CLUSTER_PROVIDER=$(PROVIDER) $(RUN) pytest tests -m "cluster or witness" $(if $(filter-out existing,$(PROVIDER)),-n $(WORKERS) --dist loadfile) $(PYTEST_ARGS)
+integration: setup ## Tests that take long: a real Kubernetes API, programs of other languages, proxies, fuzz; WORKERS side by side, each with a cluster of its own
+	@MINTLS_CLUSTER_PROVIDER=$(PROVIDER) $(RUN) pytest tests -m "$(APART)" $(if $(filter-out existing,$(PROVIDER)),-n $(WORKERS) --dist loadfile) $(PYTEST_ARGS)
 
 image: ## Build the image with docker, podman or buildah; IMAGE=..., BASE_IMAGE=..., OUTPUT=archive
 	@IMAGE=$(IMAGE) BASE_IMAGE=$(BASE_IMAGE) OUTPUT=$(OUTPUT) hack/image

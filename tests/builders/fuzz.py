@@ -1,7 +1,7 @@
 """Input that nobody would send by mistake, and what has to hold of whatever is answered.
 
-In ``make check`` the examples are few and always the same, so that a run says something about the change and nothing
-about luck; ``make fuzz`` looks for new ones, as many as it is told.
+In ``make integration`` the examples are few and always the same, so that a run says something about the change and
+nothing about luck; ``make fuzz`` looks for new ones, as many as it is told.
 """
 
 import base64

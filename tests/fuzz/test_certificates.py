@@ -38,6 +38,8 @@ from mintls.core.pki.trust import PathInvalid, validate_path
 from mintls.issuer.handshake import leaf_of
 from mintls.issuer.peer import Peers
 
+pytestmark = pytest.mark.fuzz
+
 AUTHORITY = authority()
 OWN = self_signed_client(uri("spiffe://a/b") + dns("a.example"))
 NAMED = AUTHORITY.client(

@@ -35,6 +35,8 @@ from builders.registrations import INITIAL
 from mintls.core.oauth.forwarded_certificate import Format
 from mintls.core.oauth.jwk import public_members
 
+pytestmark = pytest.mark.fuzz
+
 FORM = {"Content-Type": b"application/x-www-form-urlencoded"}
 JSON = {"Content-Type": b"application/json"}
 GOOD = {"grant_type": "client_credentials", "client_id": "shop:billing"}

@@ -47,6 +47,8 @@ from mintls.core.pki.names import InvalidName, SubjectKind, SubjectName, normali
 from mintls.reconcile.registeredclient import as_client, registered_client
 from mintls.reconcile.registration import RegistrationRefused, admit
 
+pytestmark = pytest.mark.fuzz
+
 FORM = "application/x-www-form-urlencoded"
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 FORMS = (

@@ -4,6 +4,7 @@ import base64
 import json
 from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +29,8 @@ from mintls.core.oauth.errors import InvalidClient, InvalidDpopProof
 from mintls.core.oauth.jwk import public_members
 from mintls.core.oauth.self_signed import Jwk
 from mintls.core.oauth.token_exchange import expiry_of
+
+pytestmark = pytest.mark.fuzz
 
 T = int(NOW.timestamp())
 KEY = ec_key()

@@ -23,6 +23,8 @@ from clusterlib.progress import Progress
 from mintls.core.oauth.forwarded_certificate import Format
 from mintls.issuer.settings import Address, TrustedProxy
 
+pytestmark = pytest.mark.proxy
+
 EXAMPLES = REPOSITORY / "docs" / "examples" / "envoy"
 EXAMPLE = EXAMPLES / "envoy.yaml"
 OVER_GRPC = EXAMPLES / "envoy-grpc.yaml"

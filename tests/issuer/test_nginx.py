@@ -17,6 +17,8 @@ from builders.world import REPOSITORY, free_port
 from mintls.core.oauth.forwarded_certificate import Format
 from mintls.issuer.settings import TrustedProxy
 
+pytestmark = pytest.mark.proxy
+
 EXAMPLE = REPOSITORY / "docs" / "examples" / "nginx" / "orders.conf"
 GATEWAY = TrustedProxy("edge", "gateway", Format.ESCAPED_PEM)
 

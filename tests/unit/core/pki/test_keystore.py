@@ -61,6 +61,7 @@ def plain(key: PrivateKey) -> bytes:
     return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
+@pytest.mark.witness
 @pytest.mark.parametrize("algorithm", KEYS)
 @pytest.mark.parametrize("kind", ["PKCS12", "JKS"])
 def test_java_reads_key_and_chain(kind: Literal["PKCS12", "JKS"], algorithm: str, tmp_path: Path) -> None:
@@ -74,6 +75,7 @@ def test_java_reads_key_and_chain(kind: Literal["PKCS12", "JKS"], algorithm: str
     assert all(fingerprint(one) in found for one in (leaf.certificate, *leaf.chain))
 
 
+@pytest.mark.witness
 @pytest.mark.parametrize("kind", ["PKCS12", "JKS"])
 def test_java_reads_the_trusted_certificates(kind: Literal["PKCS12", "JKS"], tmp_path: Path) -> None:
     found = listed(made(kind, CA.client(), tmp_path)[1], kind)
@@ -81,6 +83,7 @@ def test_java_reads_the_trusted_certificates(kind: Literal["PKCS12", "JKS"], tmp
     assert all(fingerprint(one) in found for one in (CA.root, OTHER.root))
 
 
+@pytest.mark.witness
 @pytest.mark.parametrize("algorithm", KEYS)
 def test_java_takes_the_very_key_out_of_a_jks_keystore(algorithm: str, tmp_path: Path) -> None:
     """By keytool into PKCS #12, from where openssl hands it out: neither shares code with us."""
@@ -118,6 +121,7 @@ def test_a_profile_is_what_openssl_sees(profile: Profile, words: tuple[str, ...]
     assert all(word in seen for word in words), seen
 
 
+@pytest.mark.witness
 @pytest.mark.parametrize("kind", ["PKCS12", "JKS"])
 def test_another_password_opens_nothing(kind: Literal["PKCS12", "JKS"], tmp_path: Path) -> None:
     for file in made(kind, CA.client(), tmp_path):

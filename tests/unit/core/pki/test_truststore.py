@@ -16,6 +16,7 @@ from mintls.core.pki.truststore import PASSWORD, holds_pkcs12, render_jks, rende
 ROOTS = (authority("one").root, authority("other").root)
 
 
+@pytest.mark.witness
 @pytest.mark.parametrize(("kind", "render"), [("JKS", render_jks), ("PKCS12", render_pkcs12)])
 def test_java_reads_it(kind: str, render: Callable[[Sequence[x509.Certificate]], bytes], tmp_path: Path) -> None:
     file = tmp_path / "truststore"
@@ -32,6 +33,7 @@ def test_java_reads_it(kind: str, render: Callable[[Sequence[x509.Certificate]],
         assert root.fingerprint(hashes.SHA256()).hex(":").upper() in listed
 
 
+@pytest.mark.witness
 def test_java_finds_a_damaged_jks(tmp_path: Path) -> None:
     file = tmp_path / "truststore"
     file.write_bytes(render_jks(ROOTS).replace(b"X.509", b"X.508", 1))
