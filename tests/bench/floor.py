@@ -13,7 +13,7 @@ from aiohttp import web
 
 from mintls.core.pki.certificate import load_pem_chain
 from mintls.issuer.directory import ServerCertificate
-from mintls.issuer.listener import DIRECT, Listener
+from mintls.issuer.listener import DIRECT, Direct, Listener
 from mintls.issuer.server import refuse
 from mintls.issuer.settings import Address, Limits
 from mintls.issuer.tls import ListenerTLS
@@ -30,7 +30,8 @@ async def _serve(port: int, folder: Path) -> None:
     tls.update(ServerCertificate(chain, key, datetime.max.replace(tzinfo=UTC)), authorities)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", _empty)
-    app[DIRECT] = {("POST", "/token"): _empty}  # as the issuer has it
+    direct: Direct = {("POST", "/token"): _empty}  # as the issuer has it
+    app[DIRECT] = direct
     async with Listener(app, Address("127.0.0.1", port), Limits(), tls.base, refuse):
         await asyncio.Event().wait()
 

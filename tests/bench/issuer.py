@@ -78,8 +78,8 @@ class Bench:
     def ask(self, server: Server, shape: Shape, callers: Path, path: str = "/token", form: str = TOKEN) -> Outcome:
         """One call of the load generator."""
         sized = replace(shape, seconds=self.size.seconds)
-        where = {"pid": server.pid, "port": server.port, "path": path}
-        return ask(self.program, sized, **where, form=form, callers=callers, ca=self.tls / "ca.crt")
+        ca = self.tls / "ca.crt"
+        return ask(self.program, sized, pid=server.pid, port=server.port, path=path, form=form, callers=callers, ca=ca)
 
     def in_turn(self, servers: list[Server]) -> Iterator[Server]:
         """The servers of all rounds; every second round in reverse order, so that none is always the first."""

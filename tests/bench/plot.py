@@ -4,6 +4,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 from bench.results import FLOOR, OURS, PEER, Results
 
@@ -28,7 +29,7 @@ def draw(results: Results, path: Path) -> None:
     plt.close(figure)
 
 
-def _bars(axes: plt.Axes, results: Results, figure: str, title: str) -> None:
+def _bars(axes: Axes, results: Results, figure: str, title: str) -> None:
     height = 0.26
     for place, server in enumerate((OURS, PEER, FLOOR)):
         there = [(row, scenario) for row, scenario in enumerate(results.rounds) if server in results.rounds[scenario]]

@@ -21,8 +21,9 @@ async def profile(installation: Installation, program: Path, seconds: float = 5.
     found = installation.folder / "issuer.profile"
     async with installation.issuer(python=("-m", "bench.profiled", str(found))) as process:
         os.kill(process.pid, signal.SIGUSR1)
-        where = {"pid": process.pid, "port": process.port, "path": "/token"}
-        ask(program, Shape(32, seconds=seconds), **where, form=TOKEN, callers=callers, ca=tls / "ca.crt")
+        ca = tls / "ca.crt"
+        shape = Shape(32, seconds=seconds)
+        ask(program, shape, pid=process.pid, port=process.port, path="/token", form=TOKEN, callers=callers, ca=ca)
     text = io.StringIO()
     pstats.Stats(str(found), stream=text).strip_dirs().sort_stats("tottime").print_stats(_LINES)
     return text.getvalue()

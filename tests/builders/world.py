@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -323,19 +323,19 @@ async def world_on(cluster: Cluster, folder: Path) -> AsyncIterator[World]:
 
 
 async def eventually[T](
-    look: Callable[[], Any], *, within: float = 20.0, every: float = 0.05, expected: str = ""
-) -> Any:
+    look: Callable[[], Awaitable[T | None]], *, within: float = 20.0, every: float = 0.05, expected: str = ""
+) -> T:
     """Look until there is something; what was seen last is in the error."""
     deadline = asyncio.get_running_loop().time() + within
     last: Any = None
     while asyncio.get_running_loop().time() < deadline:
         try:
-            last = await look()
+            last = found = await look()
         except (ApiError, KeyError, StopIteration) as error:
             last = error
         else:
-            if last:
-                return last
+            if found:
+                return found
         await asyncio.sleep(every)
     raise AssertionError(f"not within {within:g} s: {expected or look.__qualname__}; seen last: {last!r}")
 
