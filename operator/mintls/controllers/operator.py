@@ -22,7 +22,7 @@ from mintls.controllers.gauges import (
 from mintls.controllers.handlers import watch
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.metrics import Metrics
-from mintls.controllers.objects import CustomResource, ObjectKey, ObjectStore, key_of
+from mintls.controllers.objects import CustomResource, ObjectKey, ObjectStore
 from mintls.controllers.queue import Lane
 from mintls.controllers.reporting import RESOURCES
 from mintls.controllers.scheduler import Clock, Scheduler
@@ -33,7 +33,7 @@ from mintls.controllers.watching import Watching
 from mintls.controllers.writer import NotLeadingError, Writer
 from mintls.core.schedule import backoff
 from mintls.kube.client import ApiClient
-from mintls.kube.errors import ApiError, NotFound
+from mintls.kube.errors import ApiError, NotFound, Unreachable
 from mintls.kube.informer import Informer
 from mintls.kube.lease import Lease
 from mintls.kube.paths import CLUSTER_TRUST_BUNDLES
@@ -60,7 +60,7 @@ class Operator:
         self._api = api
         self._clock = clock
         self._metrics = metrics
-        self._writer = Writer(api, lambda: self._lease.held)
+        self._writer = Writer(api, lambda: self._lease.seconds_left)
         self._parts = Assembly(settings, api, self._writer, clock)
         seconds = settings.lease_seconds
         self._lease = Lease(
@@ -76,6 +76,8 @@ class Operator:
         self._reconcilers = self._parts.reconcilers()
         self._scheduler = Scheduler(self._parts.triggers.due, clock)
         self._failures: dict[Key, int] = {}
+        self._unreached: set[Key] = set()
+        api.reachability.on_back(self._try_again)
         self._problem = ""
         self._watching = Watching(
             api,
@@ -93,11 +95,9 @@ class Operator:
         """
         if not await unless(stop, self._lease.acquire()):
             return
-        self._metrics.leading.set(1)
         try:
             await self._lead(stop)
         finally:
-            self._metrics.leading.set(0)
             await self._parts.replicas.close()
             await self._parts.external.close()
             await self._lease.release()
@@ -184,7 +184,7 @@ class Operator:
                 wait = backoff(failures, name, first=_FIRST_RETRY, ceiling=_LONGEST_START_WAIT)
                 logger.warning("cannot begin yet, next attempt in %.1f s: %s", wait.total_seconds(), error)
                 self._problem = str(error)
-                await asyncio.sleep(wait.total_seconds())
+                await self._api.reachability.pause(wait.total_seconds())
             else:
                 self._problem = ""
                 return
@@ -213,11 +213,9 @@ class Operator:
 
     async def _sweep(self, store: ObjectStore[CustomResource]) -> None:
         before, seen = store.uids(), set[ObjectKey]()
-        async with contextlib.aclosing(self._api.list_pages(RESOURCES[store.type].collection())) as pages:
+        async with contextlib.aclosing(self._api.list_raw(RESOURCES[store.type].collection())) as pages:
             async for page in pages:
-                for item in page["items"]:
-                    seen.add(key_of(item))
-                    store.saw(item)
+                seen.update(map(store.listed, page.items))
         for key in before.keys() - seen:
             store.gone(key, before[key])  # by uid: another of that name may have been made while the list ran
 
@@ -225,6 +223,7 @@ class Operator:
 
     async def _work(self) -> None:
         while True:
+            await self._lease.wait_held()
             key = await self._parts.queue.take()
             try:
                 await self._look(key)
@@ -237,7 +236,12 @@ class Operator:
             again = await self._reconcilers[key.kind](key)
             self._failures.pop(key, None)
         except NotLeadingError:
+            # Either the Lease is held again, or this process ends.
+            self._parts.queue.add(key, Lane.URGENT)
             return
+        except Unreachable as error:
+            self._unreached.add(key)
+            again, outcome = self._failed(key, str(error)), "api_error"
         except ApiError as error:
             again, outcome = self._failed(key, str(error), error.retry_after or 0.0), "api_error"
         except Exception:
@@ -254,6 +258,12 @@ class Operator:
         logger.warning("%s: attempt %d failed, next in %.1f s: %s", key, failures, wait.total_seconds(), problem)
         return self._clock() + wait
 
+    def _try_again(self) -> None:
+        """The API server is back: whoever had no answer need not wait as long as after so many failures."""
+        for key in self._unreached:
+            self._parts.queue.add(key, Lane.URGENT)
+        self._unreached.clear()
+
     # --- health ---
 
     def live(self) -> str:
@@ -268,7 +278,9 @@ class Operator:
     def ready(self) -> str:
         """For ``/readyz``: a replica that waits for the Lease is ready to take over."""
         if not self._lease.held:
-            return ""
+            return (
+                "the Lease could not be renewed in time: nothing is written until it is" if self._lease.lapsed else ""
+            )
         if self._parts.triggers.caught_up:
             return self._watching.problem
         problems = [self._problem, *(informer.problem for informer in self._parts.watches.needed)]
@@ -276,6 +288,7 @@ class Operator:
 
     def observe(self) -> None:
         """Refresh the gauges."""
+        self._metrics.leading.set(self._lease.held)
         for lane in Lane:
             self._metrics.queue.labels(lane.name.lower()).set(self._parts.queue.depth(lane))
         for store in self._stores():

@@ -73,7 +73,7 @@ class Watching:
         """Nobody tells of objects that vanished while nothing was watched; and what cannot be listed is not watched."""
         while True:
             wait = backoff(failures, "watches", first=_FIRST_WAIT, ceiling=_LONGEST_WAIT)
-            await asyncio.sleep(wait.total_seconds())
+            await self._api.reachability.pause(wait.total_seconds())
             await self._until_served()
             problem = await self._sweep()
             if not problem:
@@ -87,7 +87,7 @@ class Watching:
     async def _until_served(self) -> None:
         while missing := await self._missing():
             self._trouble(missing)
-            await asyncio.sleep(ASK_SECONDS)
+            await self._api.reachability.pause(ASK_SECONDS)
 
     async def _missing(self) -> str:
         """What is not served, in words; "" if all is."""

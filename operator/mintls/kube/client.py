@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 import aiohttp
 import msgspec
@@ -21,6 +21,7 @@ from mintls.kube.credentials import Credentials, load_credentials
 from mintls.kube.errors import ApiError, Conflict, Invalid, Unauthorized, Unreachable, from_status
 from mintls.kube.lines import split_lines
 from mintls.kube.paths import parse_path
+from mintls.kube.reachability import Reachability
 from mintls.kube.timelimits import LIMITS, TimeLimits
 
 type Object = dict[str, Any]
@@ -32,7 +33,7 @@ type OnRequest = Callable[[str, str, int, float], None]
 type Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 FIELD_MANAGER = "mintls"
-CONNECTIONS = 32
+CONNECTIONS = 16
 WATCH_SECONDS = 290
 
 _JSON = "application/json"
@@ -48,7 +49,34 @@ class WatchEvent(msgspec.Struct, frozen=True):
     object: Object
 
 
+class ListMeta(msgspec.Struct, frozen=True, rename="camel"):
+    """``metadata`` of a list."""
+
+    resource_version: str = ""
+    continue_: str = msgspec.field(name="continue", default="")
+
+
+class RawPage(msgspec.Struct, frozen=True):
+    """A page of a list, whose objects nobody has read yet: each is JSON, and valid as long as the page is."""
+
+    metadata: ListMeta
+    items: list[msgspec.Raw] = []
+
+
+_object: msgspec.json.Decoder[Object] = msgspec.json.Decoder(dict[str, Any])
+_raw_page = msgspec.json.Decoder(RawPage)
 _watch_event = msgspec.json.Decoder(WatchEvent)
+
+
+class _Options(TypedDict, total=False):
+    """Of an ordinary request."""
+
+    params: Mapping[str, str] | None
+    body: Object | list[Object] | None
+    media: str
+    accept: str
+    bounded: bool
+    seconds: float | None
 
 
 class ApiClient:
@@ -57,6 +85,7 @@ class ApiClient:
     Attributes:
         on_request: Called after each request and at the end of each watch; None for nobody.
         limits: How long it waits for an answer.
+        reachability: Whether there was an answer to the last request, and who waits for one.
     """
 
     def __init__(
@@ -70,6 +99,7 @@ class ApiClient:
         self.credentials = credentials
         self.on_request = on_request
         self.limits = limits
+        self.reachability = Reachability()
         self._base = credentials.server
         self._ordinary = _session(user_agent, CONNECTIONS)
         self._unbounded = _session(user_agent, 0)
@@ -255,6 +285,21 @@ class ApiClient:
                 return
             params["continue"] = token
 
+    async def list_raw(self, path: str, *, limit: int = 500) -> AsyncGenerator[RawPage]:
+        """As ``list_pages``, for whoever reads of most objects next to nothing.
+
+        Raises:
+            Gone: A continue token expired between two pages; begin again.
+            ApiError: As its subclasses say.
+        """
+        params = {"limit": str(limit)}
+        while True:
+            page = await self._read(_raw_page, "list", "GET", path, params=params)
+            yield page
+            if not page.metadata.continue_:
+                return
+            params["continue"] = page.metadata.continue_
+
     async def watch(
         self,
         path: str,
@@ -312,34 +357,28 @@ class ApiClient:
             async for line in split_lines(response.content.iter_any()):
                 yield _event(line, path)
 
-    async def _call(
-        self,
-        verb: str,
-        method: Method,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        body: Object | list[Object] | None = None,
-        media: str = _JSON,
-        accept: str = _JSON,
-        bounded: bool = True,
-        seconds: float | None = None,
-    ) -> Object:
+    async def _call(self, verb: str, method: Method, path: str, **options: Unpack[_Options]) -> Object:
+        return await self._read(_object, verb, method, path, **options)
+
+    async def _read[T](
+        self, decoder: msgspec.json.Decoder[T], verb: str, method: Method, path: str, **options: Unpack[_Options]
+    ) -> T:
+        body = options.get("body")
         async with (
             self._observed(verb, path) as outcome,
             self._answer(
                 verb,
                 method,
                 path,
-                params=params,
+                params=options.get("params"),
                 data=None if body is None else msgspec.json.encode(body),
-                media=media,
-                accept=accept,
-                session=self._ordinary if bounded else self._unbounded,
-                within=self._within(seconds or self.limits.request),
+                media=options.get("media", _JSON),
+                accept=options.get("accept", _JSON),
+                session=self._ordinary if options.get("bounded", True) else self._unbounded,
+                within=self._within(options.get("seconds") or self.limits.request),
             ) as response,
         ):
-            answer = _decode(await response.read(), verb, path)
+            answer = _decode(await response.read(), decoder, verb, path)
             outcome.append(response.status)
             return answer
 
@@ -389,11 +428,13 @@ class ApiClient:
                     ) as response,
                 ):
                     begun.reschedule(None)
+                    self.reachability.answered()
                     if response.status < 300:
                         yield response
                         return
                     error = await _failure(verb, path, response)
             except (aiohttp.ClientError, OSError) as cause:
+                self.reachability.failed()
                 waited = begin if begun.expired() else within.sock_read or within.total
                 raise _unreachable(verb, path, self._base, waited, cause) from _without_headers(cause)
             if last or not isinstance(error, Unauthorized):
@@ -431,14 +472,13 @@ def _selection(label_selector: str | None, field_selector: str | None) -> dict[s
     return {key: value for key, value in selection.items() if value}
 
 
-def _decode(raw: bytes, verb: str, path: str) -> Object:
+def _decode[T](raw: bytes, decoder: msgspec.json.Decoder[T], verb: str, path: str) -> T:
     try:
-        answer = msgspec.json.decode(raw)
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise _unintelligible(verb, path, "a JSON object as it should be") from error
     except msgspec.DecodeError as error:
         raise _unintelligible(verb, path, "JSON") from error
-    if not isinstance(answer, dict):
-        raise _unintelligible(verb, path, "a JSON object")
-    return answer
 
 
 def _event(line: bytes, path: str) -> tuple[str, Object]:

@@ -4,7 +4,7 @@
 
     list (pages) ──► watch from the list's resourceVersion ──► ended, cut off: watch on from the last event
       ▲                                                   └──► 410 Gone: list again
-      └── any failure: the same step again, after a wait that grows
+      └── any failure: the same step again, after a wait that grows, or as soon as the API server is back
 
 What vanished while nobody watched is found by the next list: each complete list is compared with the store.
 Source: Kubernetes documentation, "Kubernetes API Concepts", "Efficient detection of changes".
@@ -13,6 +13,7 @@ Source: Kubernetes documentation, "Kubernetes API Concepts", "Efficient detectio
 import asyncio
 import logging
 import random
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
@@ -21,7 +22,7 @@ from types import MappingProxyType
 from typing import Any, Literal, cast
 
 from mintls.kube.client import ApiClient, Object
-from mintls.kube.errors import ApiError, Gone
+from mintls.kube.errors import ApiError, Gone, Unreachable
 from mintls.kube.paths import Resource
 from mintls.kube.timelimits import LIMITS
 
@@ -295,12 +296,16 @@ class Informer[T]:
         # Jitter, so that not every informer of every replica comes back in the same instant.
         seconds *= random.uniform(0.75, 1.25)  # noqa: S311 - no secret
         self._failures = min(self._failures + 1, 8)
-        await asyncio.sleep(max(seconds, asked or 0.0))
+        if isinstance(error, Unreachable):
+            await self._api.reachability.pause(seconds)
+        else:
+            await asyncio.sleep(max(seconds, asked or 0.0))
 
 
 def _key(item: Object) -> Key:
     metadata: dict[str, Any] = item["metadata"]
-    return metadata.get("namespace", ""), metadata["name"]
+    # One string for the many objects of a namespace.
+    return sys.intern(metadata.get("namespace", "")), metadata["name"]
 
 
 def _version(item: Object) -> _Version:

@@ -5,8 +5,13 @@ The rules are those of client-go's leader election:
 - A contender never compares its wall clock with the record's times. It notes by its own monotonic clock when the record
   last changed, and may take the Lease once the record has stood still for the holder's ``leaseDurationSeconds``.
 - Each change is a PUT with the resourceVersion that was read: of two contenders one gets a Conflict.
-- The holder counts from *before* it sent its last successful renewal, and gives up after ``renew_deadline``, which is
+- The holder counts from *before* it sent its last successful renewal, and stops after ``renew_deadline``, which is
   shorter than ``duration``: it has stopped before anybody else can begin, as long as clocks run at about the same rate.
+
+In one thing they are gentler: a holder that stopped because the API server was away goes on asking, and holds the Lease
+again if nobody took it meanwhile. The resourceVersion of its own last write proves that, or the record with its name
+and the same ``leaseTransitions``, which whoever takes a Lease counts up. What it knows is as good then as after any
+other silence of the API server.
 
 A request that was on its way when the Lease was lost can still arrive: check ``held`` before each write, bound a
 write's time by ``seconds_left``, and use preconditions where two writers would harm.
@@ -28,6 +33,8 @@ from mintls.kube.paths import LEASES
 
 logger = logging.getLogger(__name__)
 
+TROUBLE_SECONDS = 0.5
+"""Between two attempts while the API server does not answer: whoever waits for it is told by the first answer."""
 _LABELS = {"app.kubernetes.io/managed-by": "mintls"}
 
 
@@ -74,7 +81,8 @@ class Lease:
 
         await lease.acquire()          # waits until held, then renews in a task
         ... while lease.held ...       # ask before each write
-        await lease.lost.wait()        # what to do then: stop the process
+        await lease.wait_held()        # it was not renewed in time, and perhaps it is again
+        await lease.lost.wait()        # somebody else took it; what to do then: stop the process
         await lease.release()          # on a clean stop
 
     Lost is for good: a new attempt needs a new ``Lease``. The identity has to be unique per process (the pod's name
@@ -82,7 +90,7 @@ class Lease:
 
     Attributes:
         identity: Our ``holderIdentity``.
-        lost: Set when the Lease was held and is no longer, unless by ``release``.
+        lost: Set when the Lease was held and somebody else may hold it now; not by ``release``.
     """
 
     def __init__(
@@ -107,8 +115,8 @@ class Lease:
             name: The Lease's name.
             identity: Unique per process.
             duration: Seconds without a renewal after which others may take the Lease; whole seconds.
-            renew_deadline: Seconds after the last renewal at which the holder gives up.
-            retry: Seconds between two attempts.
+            renew_deadline: Seconds after the last renewal at which the holder stops.
+            retry: Seconds between two attempts; while the API server does not answer, ``TROUBLE_SECONDS`` at most.
             memo: What is left for the next holder.
             clock: Seconds of a monotonic clock.
             now: The wall clock, for the times in the record; people read them, contenders do not.
@@ -134,6 +142,9 @@ class Lease:
         self._held_since: float | None = None
         self._written: Object | None = None
         self._problem = ""
+        self._said_lapsed, self._taken = False, False
+        self._transitions = 0
+        self._renewed = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
     @property
@@ -142,11 +153,22 @@ class Lease:
         return self.seconds_left > 0
 
     @property
+    def lapsed(self) -> bool:
+        """Whether it was held and was not renewed in time; it may be held again."""
+        return self._held_since is not None and not self.held
+
+    @property
     def seconds_left(self) -> float:
         """For how long we hold the Lease even if no renewal succeeds; 0 when we do not."""
         if self._held_since is None or self.lost.is_set():
             return 0.0
         return max(0.0, self._held_since + self._renew_deadline - self._clock())
+
+    async def wait_held(self) -> None:
+        """Wait until we hold the Lease; for ever once it is lost."""
+        while not self.held:
+            self._renewed.clear()
+            await self._renewed.wait()
 
     async def acquire(self) -> None:
         """Wait until the Lease is ours; from then on a task renews it. Failures of the API are waited out."""
@@ -186,11 +208,21 @@ class Lease:
         logger.error("lease %s/%s lost by %s", self._namespace, self._name, self.identity)
 
     async def _renew_until_lost(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            while not self._someone_else() and (left := self.seconds_left):
-                async with asyncio.timeout(left):
+        while not self._taken:
+            # No longer than we hold it: that it has lapsed is said at once, whatever hangs.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.seconds_left or None):
                     await asyncio.sleep(self._pause())
                     await self._attempt()
+            self._note_lapse()
+
+    def _note_lapse(self) -> None:
+        where, lapsed = (self._namespace, self._name), self.lapsed
+        if lapsed and not self._said_lapsed:
+            logger.warning("lease %s/%s was not renewed in time: nothing is written until it is", *where)
+        elif self._said_lapsed and not lapsed:
+            logger.info("lease %s/%s is held again: nobody took it meanwhile", *where)
+        self._said_lapsed = lapsed
 
     async def _attempt(self) -> bool:
         """Take or renew the Lease once; False when another holds it or the API did not answer."""
@@ -203,9 +235,9 @@ class Lease:
             self._trouble(str(error))
             return False
         self._problem = ""
-        # A renewal that came back after the deadline is worth nothing: ``held`` was False meanwhile.
-        if renewed and (self._held_since is None or self.seconds_left > 0):
+        if renewed:
             self._held_since = started
+            self._renewed.set()
         return renewed
 
     async def _renew_unread(self) -> bool:
@@ -223,14 +255,25 @@ class Lease:
         try:
             lease = await self._read()
         except NotFound:
+            if self._held_since is not None and not self.held:
+                self._taken = True
+                return False
             await self._create()
             return True
-        if not self._may_take(_Record.of(lease)):
+        if self._held_since is not None:
+            self._taken = not self._is_ours(_Record.of(lease))
+        if self._taken or not self._may_take(_Record.of(lease)):
             return False
         if self._memo is not None:
             self._memo.load((lease["metadata"].get("annotations") or {}).get(self._memo.annotation, ""))
         await self._put(lease)
         return True
+
+    def _is_ours(self, record: _Record) -> bool:
+        """Whether nobody can have held it since we did. Whoever takes it from somebody counts the transitions up."""
+        if self.held:
+            return record.holder in {"", self.identity}  # emptied by hand: nobody may take it yet
+        return record.holder == self.identity and record.transitions == self._transitions
 
     def _may_take(self, record: _Record) -> bool:
         self._observe(record)
@@ -241,9 +284,6 @@ class Lease:
     def _observe(self, record: _Record) -> None:
         if record != self._observed:
             self._observed, self._observed_at = record, self._clock()
-
-    def _someone_else(self) -> bool:
-        return self._observed is not None and self._observed.holder not in {"", self.identity}
 
     def _spec(self, before: dict[str, Any], holder: str, seconds: float) -> dict[str, Any]:
         now = _micro_time(self._now())
@@ -289,7 +329,9 @@ class Lease:
 
     def _note(self, written: Object) -> None:
         self._written = written
-        self._observe(_Record.of(written))
+        record = _Record.of(written)
+        self._transitions = record.transitions
+        self._observe(record)
 
     @property
     def _request_seconds(self) -> float:
@@ -297,7 +339,8 @@ class Lease:
         return self._renew_deadline / 3
 
     def _pause(self) -> float:
-        return self._retry * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
+        seconds = min(self._retry, TROUBLE_SECONDS) if self._api.reachability.away else self._retry
+        return seconds * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
 
     def _trouble(self, problem: str) -> None:
         logger.log(logging.DEBUG if problem == self._problem else logging.WARNING, "%s", problem)

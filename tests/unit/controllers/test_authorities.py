@@ -59,7 +59,7 @@ class World:
         self.store.saw(self.api.have(ITEM, body("default", "", spec=spec)))
 
     def begin(self) -> None:
-        writer = Writer(self.api.client, lambda: self.leading)
+        writer = Writer(self.api.client, lambda: 60.0 * self.leading)
         self.store = ObjectStore(CertificateAuthority, lambda *_: None)
         self.keyring = Keyring()
         self.told: list[str] = []

@@ -35,7 +35,7 @@ class World:
         self.store = ObjectStore(OAuthClient, self.follow)
         self.authorities = ObjectStore(CertificateAuthority, lambda *_: None)
         self.authorities.saw(body("default", ""))
-        writer = Writer(self.api.client, lambda: True)
+        writer = Writer(self.api.client, lambda: 60.0)
         replicas = IssuerReplicas(StaticEndpoints(()), INSTALLATION.mtls_url)
         replicas.ask = self.ask  # type: ignore[method-assign] # no TLS here
         self.controller = ClientController(

@@ -25,7 +25,7 @@ class World:
     def __init__(self, *clients: Registration) -> None:
         self.api, self.now, self.clients = FakeApi(), NOW, list(clients)
         self.gone: list[str] = []
-        writer = Writer(self.api.client, lambda: True)
+        writer = Writer(self.api.client, lambda: 60.0)
         secret = SigningSecret(
             api=self.api.client, writer=writer, namespace="mintls-system", name=NAME, component=COMPONENT
         )

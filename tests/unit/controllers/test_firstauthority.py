@@ -25,7 +25,7 @@ def authorities() -> ObjectStore[CertificateAuthority]:
 
 
 async def start(api: FakeApi, authorities: ObjectStore[CertificateAuthority], *, leading: bool = True) -> None:
-    writer = Writer(api.client, lambda: leading)
+    writer = Writer(api.client, lambda: 60.0 * leading)
     await create_first_authority(api.client, writer, authorities, "default", namespace=SYSTEM)
 
 

@@ -46,7 +46,7 @@ class World:
         self.trusted: list[str] = []
         self.use.changed("shop", None, "an object")
         self.keyring.put(ca_object(), default_authority().root, default_authority().signer)
-        api, writer = self.api.client, Writer(self.api.client, lambda: True)
+        api, writer = self.api.client, Writer(self.api.client, lambda: 60.0)
         replicas = IssuerReplicas(StaticEndpoints(()), INSTALLATION.mtls_url)
         replicas.use = self.use_pair  # type: ignore[method-assign] # no TLS here
         self.bundle_controller = TrustBundleController(

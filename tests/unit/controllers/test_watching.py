@@ -10,6 +10,7 @@ from builders.virtual_time import in_virtual_time, now
 from mintls.controllers.tasks import running
 from mintls.controllers.watching import Watching
 from mintls.kube.errors import NotFound, ServerError
+from mintls.kube.reachability import Reachability
 
 GROUP = "/apis/mintls.dev/v1alpha1"
 BOTH = frozenset({"oauthclients", "clientcertificates"})
@@ -23,6 +24,7 @@ class Parts:
         self.done: list[tuple[str, float]] = []
         self.fail = asyncio.Event()
         self.unlisted = ""
+        self.reachability = Reachability(now)
         self.watching = Watching(
             self,  # type: ignore[arg-type]  # as much of an API as it asks
             BOTH,

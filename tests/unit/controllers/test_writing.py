@@ -1,5 +1,6 @@
 """Every write goes through one door, and a status is written only when it says something else."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from itertools import count
@@ -11,6 +12,7 @@ import pytest
 from builders.fake_api import FakeApi
 from builders.objects import ca_object, certificate_body, default_authority
 from builders.pki import NOW, authority
+from builders.virtual_time import in_virtual_time, now
 from mintls.api.v1alpha1 import ClientCertificate
 from mintls.api.v1alpha1.clientcertificate import ClientCertificateStatus
 from mintls.controllers.keyring import Keyring
@@ -42,7 +44,7 @@ async def test_no_write_leaves_a_process_that_does_not_lead(verb: str) -> None:
     api = FakeApi()
     api.have(f"{PATH}/x", BODY)
     with pytest.raises(NotLeadingError):
-        await WRITES[verb](Writer(api.client, lambda: False))
+        await WRITES[verb](Writer(api.client, lambda: 0.0))
     assert api.writes == []
 
 
@@ -51,9 +53,25 @@ async def test_each_write_asks_anew_whether_it_may(verb: str) -> None:
     api, asked = FakeApi(), count()
     if verb != "create":
         api.have(f"{PATH}/x", BODY)
-    await WRITES[verb](Writer(api.client, lambda: next(asked) == 0))
+    await WRITES[verb](Writer(api.client, lambda: 60.0 if next(asked) == 0 else 0.0))
     assert next(asked) == 1
     assert len(api.writes) == 1
+
+
+@in_virtual_time
+async def test_a_write_without_an_answer_is_given_up_when_another_may_lead() -> None:
+    began, ended = now(), list[float]()
+
+    class Silent:
+        async def create(self, *_: object) -> None:
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                ended.append(now() - began)
+
+    with pytest.raises(NotLeadingError, match="was not renewed"):
+        await Writer(Silent(), lambda: 7.0).create(PATH, BODY)  # type: ignore[arg-type]
+    assert ended == [pytest.approx(7)]
 
 
 class Reporting:
@@ -61,7 +79,7 @@ class Reporting:
         self.api = FakeApi()
         self.store = ObjectStore(ClientCertificate, lambda *_: None)
         self.store.saw(self.api.have(ITEM, certificate_body()))
-        writer = Writer(self.api.client, lambda: True)
+        writer = Writer(self.api.client, lambda: 60.0)
         self.reporter = Reporter(self.store, writer, EventRecorder(self.api.client), lambda: NOW)
 
     @property

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -213,6 +214,19 @@ async def test_a_list_comes_in_pages(api: ApiClient, double: ApiDouble) -> None:
         selection | {"continue": "t1"},
         selection | {"continue": "t2"},
     ]
+
+
+async def test_a_list_whose_objects_nobody_reads_comes_in_pages_too(api: ApiClient, double: ApiDouble) -> None:
+    double.on("GET", LIST, page(an_object("a"), token="t1"), page(an_object("b")))
+    pages = [answer async for answer in api.list_raw(LIST, limit=1)]
+    assert [msgspec.json.decode(raw) for answer in pages for raw in answer.items] == [an_object("a"), an_object("b")]
+    assert [seen.query for seen in double.seen] == [{"limit": "1"}, {"limit": "1", "continue": "t1"}]
+
+
+async def test_a_list_that_is_none_is_no_answer_of_an_api_server(api: ApiClient, double: ApiDouble) -> None:
+    double.on("GET", LIST, ok({"metadata": {}, "items": "many"}))
+    with pytest.raises(errors.Unreachable, match="a JSON object as it should be"):
+        _ = [answer async for answer in api.list_raw(LIST)]
 
 
 async def test_metadata_is_asked_for_by_the_accept_header(api: ApiClient, double: ApiDouble) -> None:
