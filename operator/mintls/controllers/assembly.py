@@ -113,9 +113,9 @@ class Assembly:
             api,
             settings,
             self.triggers,
-            on_secret=self._secrets.changed,
+            secrets=self._secrets,
             on_namespace=self._namespace_changed,
-            on_list=self.published.changed,
+            published=self.published,
             on_replicas=lambda: self.triggers.replicas_changed(self._unregistered()),
         )
         self.replicas = IssuerReplicas(self._endpoints(), settings.installation.mtls_url)

@@ -365,21 +365,37 @@ class CertificateController:
         return Written(leaf, view.resource_version, chain)
 
     def _remember(self, seen: Observed, decision: Decision, outcome: Outcome) -> None:
-        meta = seen.certificate.metadata
         if isinstance(outcome, Written) or (isinstance(decision, Keep) and seen.passwords is not None):
-            self._right_passwords[meta.namespace, meta.name] = version_used(
-                wanted_keystores(seen.certificate.spec), seen.passwords or {}
-            )
+            self._remember_passwords(seen)
         if isinstance(outcome, Written):
-            self._whole[meta.namespace, meta.name] = outcome.resource_version
+            self._remember_whole(seen, outcome.resource_version)
             repairs = after_repair(seen)
             if repairs is not None:
-                self._repairs[meta.namespace, meta.name] = repairs
+                self._repairs[_key(seen)] = repairs
             self._on_written(seen.certificate)
         elif isinstance(decision, Keep):
-            self._whole[meta.namespace, meta.name] = decision.secret.resource_version
+            self._remember_whole(seen, decision.secret.resource_version)
         elif isinstance(decision, Blocked):
-            self._whole.pop((meta.namespace, meta.name), None)
+            self._whole.pop(_key(seen), None)
+
+    def _remember_whole(self, seen: Observed, version: str) -> None:
+        """The Secret's version that was found whole, unless the status says the same by now."""
+        known = self._store.get(_key(seen))
+        if known is not None and known.status.secret_resource_version == version:
+            self._whole.pop(_key(seen), None)
+        else:
+            self._whole[_key(seen)] = version
+
+    def _remember_passwords(self, seen: Observed) -> None:
+        keystores = wanted_keystores(seen.certificate.spec)
+        if keystores:
+            self._right_passwords[_key(seen)] = version_used(keystores, seen.passwords or {})
+        else:
+            self._right_passwords.pop(_key(seen), None)
+
+
+def _key(seen: Observed) -> ObjectKey:
+    return (seen.certificate.metadata.namespace, seen.certificate.metadata.name)
 
 
 def _secret_key(certificate: ClientCertificate) -> ObjectKey:

@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-import kopf
-
 from mintls.api.v1alpha1 import GROUP, VERSION, CertificateAuthority, ClientCertificate, OAuthClient
-from mintls.controllers.kopfstorage import NoDiffBase, NoProgress
+from mintls.controllers.kopfalone import kopf
+from mintls.controllers.kopfstorage import NoDiffBase, NoMemories, NoProgress
 from mintls.controllers.objects import ObjectStore, key_of
 from mintls.kube.credentials import Credentials
 from mintls.kube.timelimits import TimeLimits
@@ -100,6 +99,7 @@ async def _observe(
         settings=settings,
         standalone=True,
         clusterwide=True,
+        memories=NoMemories(),
         stop_flag=stop,
         # Or kopf asks for the name of the user, and a container's has none: its uid is in no /etc/passwd.
         identity=cast("Any", "mintls-operator"),
@@ -181,7 +181,7 @@ def quiet_settings(limits: TimeLimits) -> kopf.OperatorSettings:
     settings.scanning.disabled = True  # the CRDs are there from the start
     settings.persistence.diffbase_storage = NoDiffBase()
     settings.persistence.progress_storage = NoProgress()
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = 100  # whatever is listed is in memory at the same time
     settings.watching.server_timeout = 290
     settings.watching.connect_timeout = limits.connect
     settings.watching.inactivity_timeout = min(_SILENCE_SECONDS, limits.silence)
@@ -189,7 +189,7 @@ def quiet_settings(limits: TimeLimits) -> kopf.OperatorSettings:
     settings.queueing.worker_limit = None  # a limit would throttle to limit / idle_timeout objects a second
     settings.networking.connect_timeout = limits.connect
     settings.networking.request_timeout = limits.request
-    settings.networking.error_backoffs = (0.5, 0.5, 1, 1, 2, 2, 3, 3, 5, 5, 5, 5)
+    settings.networking.error_backoffs = (0.5,) * 60
     settings.networking.enforce_retry_after = True
     settings.process.ultimate_exiting_timeout = None  # kopf would kill the whole process when it is slow to end
     return settings

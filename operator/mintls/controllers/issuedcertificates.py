@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from cryptography import x509
 
 from mintls.api.v1alpha1 import ClientCertificate
+from mintls.core.multimap import MultiMap
 from mintls.core.pki.crl import signing_key_identifier
 from mintls.reconcile.issuedcertificates import Issued, RecordBroken, decode_all, encode_all
 
@@ -45,7 +46,7 @@ class IssuedCertificates:
         self._issued: defaultdict[str, dict[int, Issued]] = defaultdict(dict)
         self._recorded: defaultdict[str, frozenset[int]] = defaultdict(frozenset)
         self._pending: defaultdict[str, dict[int, Issued]] = defaultdict(dict)
-        self._of_uid: defaultdict[str, set[str]] = defaultdict(set)
+        self._of_uid = MultiMap[str, str]()
         self._text: str | None = None
 
     # --- learn ---
@@ -72,8 +73,8 @@ class IssuedCertificates:
         self._recorded[authority] = frozenset(one.serial for one in record)
         known = self._issued[authority]
         for one in record:
-            known.setdefault(one.serial, one)
-            self._of_uid[one.uid].add(authority)
+            known[one.serial] = one  # the same as before, if it was known: it is in memory once then
+            self._of_uid.add(one.uid, authority)
         self._pending[authority] = {
             serial: one for serial, one in known.items() if serial not in self._recorded[authority]
         }
@@ -83,7 +84,7 @@ class IssuedCertificates:
         if self._is_elsewhere(authority):
             return
         self._issued[authority][one.serial] = one
-        self._of_uid[one.uid].add(authority)
+        self._of_uid.add(one.uid, authority)
         if one.serial not in self._recorded[authority]:
             self._pending[authority][one.serial] = one
             self._changed(authority)
@@ -101,7 +102,7 @@ class IssuedCertificates:
 
     def authorities_of(self, uid: str) -> frozenset[str]:
         """Which authorities have issued for an object."""
-        return frozenset(self._of_uid.get(uid, ()))
+        return self._of_uid.get(uid)
 
     def record_due(self, authority: str) -> bool:
         """Whether the authority's ConfigMap has to take over what stands in the Lease."""
@@ -115,10 +116,9 @@ class IssuedCertificates:
         if len(kept) == len(self._issued[authority]):
             return
         for one in self._issued[authority].values():
-            self._of_uid[one.uid].discard(authority)
+            self._of_uid.discard(one.uid, authority)
         for one in kept.values():
-            self._of_uid[one.uid].add(authority)
-        self._of_uid = defaultdict(set, {uid: names for uid, names in self._of_uid.items() if names})
+            self._of_uid.add(one.uid, authority)
         self._issued[authority] = kept
         self._pending[authority] = {serial: one for serial, one in self._pending[authority].items() if serial in kept}
         self._text = None

@@ -1,10 +1,15 @@
-"""What kopf keeps of an object for handlers of changes: nothing, for there are none.
+"""What kopf keeps of an object for handlers of changes, and for daemons: nothing, for there are none.
 
 It would copy each object several times at each event to compare it with its last state: a fifth of what the operator
-does in a burst.
+does in a burst. And it would remember 700 octets of each for as long as it exists.
 """
 
-import kopf
+from typing import Any
+
+from mintls.controllers.kopfalone import kopf
+
+# A parameter of ``kopf.spawn_tasks`` takes one; the class is exported nowhere else. After kopfalone, which imports it.
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory  # isort: skip
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
@@ -41,3 +46,11 @@ class NoProgress(kopf.ProgressStorage):
     def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
         """There is nothing to take out."""
         return essence
+
+
+class NoMemories(ResourceMemories):
+    """Every event of an object is its first."""
+
+    async def recall(self, raw_body: Any, **options: Any) -> ResourceMemory:
+        """What lasts as long as the event is handled."""
+        return await super().recall(raw_body, **(options | {"ephemeral": True}))

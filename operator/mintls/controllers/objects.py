@@ -1,8 +1,15 @@
-"""The custom resources as this process last saw them, from watch events, from sweeps, and from our own writes."""
+"""The custom resources as this process last saw them, from watch events, from sweeps, and from our own writes.
+
+Each is kept packed, and read when it is asked for, which takes some microseconds. As Python objects, one for each
+string of a status, an object took ten times the memory, and every garbage collection had to walk through all of them.
+"""
 
 import logging
+import sys
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -15,8 +22,64 @@ logger = logging.getLogger(__name__)
 _ENDED = 4096
 """So many uids of objects that are gone are remembered: no uid is ever used again."""
 
+_AT_HAND = 256
+"""So many objects that were asked for last are there without being read again: a look at one asks several times."""
+
 type ObjectKey = tuple[str, str]
 type CustomResource = OAuthClient | ClientCertificate | CertificateAuthority
+
+
+class _Identity(msgspec.Struct, rename="camel"):
+    """What of ``metadata`` tells an object and its version from others."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+
+    @property
+    def key(self) -> ObjectKey:
+        return _key(self.namespace, self.name)
+
+
+class _Head(msgspec.Struct):
+    metadata: _Identity
+
+
+class _Kept(msgspec.Struct, frozen=True, gc=False):
+    """An object of the store: its version, and all of it packed."""
+
+    version: int
+    packed: bytes
+
+
+_head = msgspec.json.Decoder(_Head)
+
+
+class _Packing[T]:
+    """Objects of one kind as msgpack, compressed by what they have in common with the first of them."""
+
+    def __init__(self, type_: type[T]) -> None:
+        self._alike = b""
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(type_).decode
+        self._decode_head = msgspec.msgpack.Decoder(_Head).decode
+
+    def pack(self, item: T) -> bytes:
+        octets = self._encode(item)
+        # What is packed is not unpacked without it: it stays, whatever becomes of that first object.
+        self._alike = self._alike or octets
+        deflate = zlib.compressobj(zlib.Z_BEST_SPEED, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=self._alike)
+        return deflate.compress(octets) + deflate.flush()
+
+    def unpack(self, packed: bytes) -> T:
+        return self._decode(self._inflate(packed))
+
+    def uid(self, packed: bytes) -> str:
+        return self._decode_head(self._inflate(packed)).metadata.uid
+
+    def _inflate(self, packed: bytes) -> bytes:
+        return zlib.decompressobj(-zlib.MAX_WBITS, zdict=self._alike).decompress(packed)
 
 
 class ObjectStore[T: CustomResource]:
@@ -38,57 +101,76 @@ class ObjectStore[T: CustomResource]:
         """
         self.type = type_
         self._on_change = on_change
-        self._objects: dict[ObjectKey, T] = {}
+        self._json = msgspec.json.Decoder(type_)
+        self._packing = _Packing(type_)
+        self._unpack = lru_cache(_AT_HAND)(self._packing.unpack)
+        self._objects: dict[ObjectKey, _Kept] = {}
         self._unreadable: dict[ObjectKey, str] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
 
     def get(self, key: ObjectKey) -> T | None:
         """The object, or ``None``."""
-        return self._objects.get(key)
+        kept = self._objects.get(key)
+        return self._unpack(kept.packed) if kept is not None else None
 
     def __len__(self) -> int:
         """How many there are."""
         return len(self._objects)
 
     def __iter__(self) -> Iterator[T]:
-        """All of them."""
-        return iter(list(self._objects.values()))
+        """All of them, as they are now."""
+        return map(self._packing.unpack, [kept.packed for kept in self._objects.values()])
 
     def uids(self) -> dict[ObjectKey, str]:
         """The uid of each object, also of one that cannot be read."""
-        return self._unreadable | {key: item.metadata.uid for key, item in self._objects.items()}
+        return self._unreadable | {key: self._packing.uid(kept.packed) for key, kept in self._objects.items()}
 
     def saw(self, body: Mapping[str, Any]) -> None:
-        """An object was listed or changed."""
-        key, version = key_of(body), version_of(body)
-        if body["metadata"].get("uid") in self._ended:
+        """An object changed."""
+        uid = str(body["metadata"].get("uid", ""))
+        self._saw(key_of(body), uid, version_of(body), lambda: msgspec.convert(body, self.type))
+
+    def listed(self, raw: msgspec.Raw) -> ObjectKey:
+        """An object was listed, in JSON; read as far as it takes to see that it is known, and it mostly is.
+
+        Returns:
+            Its key.
+        """
+        identity = _head.decode(raw).metadata
+        version = _number(identity.resource_version)
+        self._saw(identity.key, identity.uid, version, lambda: self._json.decode(raw))
+        return identity.key
+
+    def _saw(self, key: ObjectKey, uid: str, version: int, read: Callable[[], T]) -> None:
+        if uid in self._ended:
             return  # an event from before its end that came late
-        old = self._objects.get(key)
-        if old is not None and version <= _number(old.metadata.resource_version):
+        kept = self._objects.get(key)
+        if kept is not None and version <= kept.version:
             return
-        new = self._read(key, body)
+        new = self._read(key, uid, read)
         if new is None:
             return
-        self._objects[key] = new
+        old = self._put(key, version, new)
         if old is None or _worth_a_look(old, new):
             self._on_change(key, old, new)
 
     def wrote(self, body: Mapping[str, Any]) -> None:
         """The API's answer to our own status write: remembered, and no reason to look again."""
-        key = key_of(body)
-        old = self._objects.get(key)
-        if old is not None and version_of(body) > _number(old.metadata.resource_version):
-            new = self._read(key, body)
-            if new is None:
-                return
-            self._objects[key] = new
-            if _worth_a_look(msgspec.structs.replace(old, status=new.status), new):
-                self._on_change(key, old, new)
+        key, version = key_of(body), version_of(body)
+        kept = self._objects.get(key)
+        if kept is None or version <= kept.version:
+            return
+        new = self._read(key, str(body["metadata"].get("uid", "")), lambda: msgspec.convert(body, self.type))
+        if new is None:
+            return
+        old = self._put(key, version, new)
+        if old is not None and _worth_a_look(msgspec.structs.replace(old, status=new.status), new):
+            self._on_change(key, old, new)
 
     def gone(self, key: ObjectKey, uid: str = "") -> None:
         """An object was deleted; with a uid, only if it is that very one."""
         self._unreadable.pop(key, None)
-        old = self._objects.get(key)
+        old = self.get(key)
         if old is None or (uid and old.metadata.uid != uid):
             return
         del self._objects[key]
@@ -97,11 +179,17 @@ class ObjectStore[T: CustomResource]:
             self._ended.popitem(last=False)
         self._on_change(key, old, None)
 
-    def _read(self, key: ObjectKey, body: Mapping[str, Any]) -> T | None:
+    def _put(self, key: ObjectKey, version: int, new: T) -> T | None:
+        """Keep it; what was there before."""
+        old = self.get(key)
+        self._objects[key] = _Kept(version, self._packing.pack(new))
+        return old
+
+    def _read(self, key: ObjectKey, uid: str, read: Callable[[], T]) -> T | None:
         try:
-            item = msgspec.convert(body, self.type)
+            item = read()
         except msgspec.ValidationError as error:
-            self._refuse(key, str(body["metadata"].get("uid", "")), error)
+            self._refuse(key, uid, error)
             return None
         self._unreadable.pop(key, None)
         return item
@@ -138,7 +226,12 @@ def _ours(annotations: Mapping[str, str]) -> dict[str, str]:
 def key_of(body: Mapping[str, Any]) -> ObjectKey:
     """Namespace ("" for cluster-scoped objects) and name."""
     metadata = body["metadata"]
-    return (metadata.get("namespace", ""), metadata["name"])
+    return _key(metadata.get("namespace", ""), metadata["name"])
+
+
+def _key(namespace: str, name: str) -> ObjectKey:
+    # It goes into many tables, and few namespaces have many objects.
+    return (sys.intern(namespace), name)
 
 
 def version_of(body: Mapping[str, Any]) -> int:

@@ -56,13 +56,19 @@ def found_of(body: Mapping[str, Any]) -> Found | None:
 
     One that lost some of our labels is ours still.
     """
+    found = _begin(body)
+    return _read(found, body) if found is not None else None
+
+
+def _begin(body: Mapping[str, Any]) -> Found | None:
+    """What its metadata says."""
     metadata = body["metadata"]
     for component, prefix in _PREFIXES.items():
         authority = metadata["name"].removeprefix(prefix)
         if authority != metadata["name"]:
             there = (metadata.get("labels") or {}).items()
             ours = bool(labels_of(component, authority).items() & there)
-            return _read(Found(component, authority, version_of(body), ours=ours), body)
+            return Found(component, authority, version_of(body), ours=ours)
     return None
 
 
@@ -94,6 +100,14 @@ class PublishedLists:
     def get(self, component: str, authority: str) -> Found | None:
         """What is there for an authority."""
         return self._found.get((component, authority))
+
+    def found_of(self, body: Mapping[str, Any]) -> Found | None:
+        """What the informer tells of: what is there, if it is of that very version, so that it is kept once."""
+        read = _begin(body)
+        known = self.get(read.component, read.authority) if read is not None else None
+        if known is not None and read is not None and (known.version, known.ours) == (read.version, read.ours):
+            return known
+        return _read(read, body) if read is not None else None
 
     def lists(self) -> dict[str, tuple[RevocationList, ...]]:
         """The CRLs of each authority that has some."""

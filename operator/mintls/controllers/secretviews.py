@@ -1,16 +1,18 @@
 """Our Secrets by their metadata: from an informer, and from our own writes, which are newer than what it has told."""
 
 import base64
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from mintls.kube.client import FIELD_MANAGER
 from mintls.kube.informer import Change
 from mintls.kube.managedfields import last_other, last_written, was_posted
-from mintls.reconcile.credential import Contents, SecretView
+from mintls.reconcile.credential import BUNDLE_DIGEST, REVISION, ROOT_KEY, Contents, SecretView
 
 type SecretKey = tuple[str, str]
 
+_ALIKE = frozenset({ROOT_KEY, BUNDLE_DIGEST, REVISION})
 _GONE = 1000  # so many at most are remembered: an answer is late by milliseconds
 
 
@@ -23,12 +25,17 @@ def view_of(body: Mapping[str, Any]) -> SecretView:
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
         controller=next((owner["uid"] for owner in owners if owner.get("controller")), ""),
-        labels=metadata.get("labels") or {},
-        annotations=metadata.get("annotations") or {},
+        labels=_shared(metadata.get("labels")),
+        annotations=_shared(metadata.get("annotations"), _ALIKE),
         posted=was_posted(managed, FIELD_MANAGER),
         written=last_written(managed, FIELD_MANAGER),
         foreign=last_other(managed, FIELD_MANAGER),
     )
+
+
+def _shared(texts: Mapping[str, str] | None, which: Collection[str] | None = None) -> dict[str, str]:
+    """Thousands of Secrets have the same values: one string for all of them."""
+    return {name: sys.intern(text) if which is None or name in which else text for name, text in (texts or {}).items()}
 
 
 def contents_of(body: Mapping[str, Any]) -> Contents:
@@ -50,10 +57,18 @@ class SecretViews:
         """The Secret's metadata; ``None`` if none with our label is known."""
         return self._views.get(key)
 
+    def view_of(self, body: Mapping[str, Any]) -> SecretView:
+        """What the informer tells of: the view that is there, if it is of that very version: it is kept once then."""
+        meta = body["metadata"]
+        known = self._views.get((meta["namespace"], meta["name"]))
+        if known is not None and (known.uid, known.resource_version) == (meta["uid"], meta["resourceVersion"]):
+            return known
+        return view_of(body)
+
     def wrote(self, key: SecretKey, view: SecretView) -> None:
         """We wrote it, or read it just now; the informer may have told of something newer meanwhile."""
         known, version = self._views.get(key), int(view.resource_version)
-        if version > self._gone.get(key, -1) and (known is None or version >= int(known.resource_version)):
+        if version > self._gone.get(key, -1) and (known is None or version > int(known.resource_version)):
             self._views[key] = view
 
     def missing(self, key: SecretKey) -> None:

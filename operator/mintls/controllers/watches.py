@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mintls.controllers import publishedlists
-from mintls.controllers.secretviews import view_of
+from mintls.controllers.secretviews import SecretViews, view_of
 from mintls.controllers.settings import OperatorSettings
 from mintls.controllers.triggers import Triggers
 from mintls.controllers.trustbundles import found_of, labels_of
@@ -51,9 +51,9 @@ class Watches:
         settings: OperatorSettings,
         triggers: Triggers,
         *,
-        on_secret: Callable[[Change[SecretView]], None],
+        secrets: SecretViews,
         on_namespace: Callable[[Change[Labels]], None],
-        on_list: Callable[[Change[publishedlists.Found | None]], None],
+        published: publishedlists.PublishedLists,
         on_replicas: Callable[[], None],
     ) -> None:
         """Prepare; nothing is watched yet.
@@ -62,9 +62,9 @@ class Watches:
             api: Reads.
             settings: Says where our own objects and the issuer are.
             triggers: Told of what only fills the queue.
-            on_secret: Told of our Secrets.
+            secrets: Told of our Secrets.
             on_namespace: Told of namespaces.
-            on_list: Told of ConfigMaps of the operator's namespace, CRLs among them.
+            published: Told of ConfigMaps of the operator's namespace, CRLs among them.
             on_replicas: Told that the issuer's replicas changed.
         """
         self._api = api
@@ -92,11 +92,11 @@ class Watches:
             on_change=triggers.cluster_bundle_changed,
         )
         self.needed: tuple[Informer[Any], ...] = (
-            self._secrets(on_secret),
+            self._secrets(secrets),
             self._supplied(triggers.supplied_authority_changed),
             self.bundles,
             self.namespaces,
-            self._lists(on_list),
+            self._lists(published),
             *((self.slices,) if self.slices else ()),
         )
         self.optional: tuple[Informer[Any], ...] = (
@@ -105,10 +105,15 @@ class Watches:
             self.cluster_bundles,
         )
 
-    def _secrets(self, on_change: Callable[[Change[SecretView]], None]) -> Informer[SecretView]:
+    def _secrets(self, views: SecretViews) -> Informer[SecretView]:
         """Metadata alone: other people's Secrets, and the keys in ours, never come into this process's memory."""
         return Informer(
-            self._api, SECRETS, label_selector=_LABEL, metadata_only=True, decode=view_of, on_change=on_change
+            self._api,
+            SECRETS,
+            label_selector=_LABEL,
+            metadata_only=True,
+            decode=views.view_of,
+            on_change=views.changed,
         )
 
     def _supplied(self, on_change: Callable[[Change[SecretView]], None]) -> Informer[SecretView]:
@@ -123,16 +128,14 @@ class Watches:
             on_change=on_change,
         )
 
-    def _lists(
-        self, on_change: Callable[[Change[publishedlists.Found | None]], None]
-    ) -> Informer[publishedlists.Found | None]:
+    def _lists(self, published: publishedlists.PublishedLists) -> Informer[publishedlists.Found | None]:
         """All of the namespace: one that stands where ours has to be carries no label of ours."""
         return Informer(
             self._api,
             CONFIGMAPS,
             namespace=self._namespace,
-            decode=publishedlists.found_of,
-            on_change=on_change,
+            decode=published.found_of,
+            on_change=published.changed,
         )
 
     def _slices(self, service: str, on_change: Callable[[], None]) -> Informer[Object]:

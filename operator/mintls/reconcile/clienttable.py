@@ -1,9 +1,9 @@
 """Registrations of all clients, and who holds what."""
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 from mintls.api.v1alpha1 import OAuthClient
+from mintls.core.multimap import MultiMap
 from mintls.core.oauth.claims import ClaimTable, Contest
 from mintls.core.oauth.registration import Registration
 from mintls.reconcile.credential import Violation
@@ -37,7 +37,8 @@ class ClientTable:
         self._claims = ClaimTable()
         self._problems: dict[ObjectKey, Violation] = {}
         self._authorities: dict[ObjectKey, tuple[str, ...]] = {}
-        self._by_authority: defaultdict[str, set[ObjectKey]] = defaultdict(set)
+        self._alike: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._by_authority = MultiMap[str, ObjectKey]()
         self._accounts: dict[ObjectKey, frozenset[str]] = {}
         self._asking: set[ObjectKey] = set()
 
@@ -51,8 +52,9 @@ class ClientTable:
         if new is None:
             return self._claims.remove(key)
         for reference in new.spec.authorities:
-            self._by_authority[reference.name].add(key)
-        self._authorities[key] = tuple(reference.name for reference in new.spec.authorities)
+            self._by_authority.add(reference.name, key)
+        names = tuple(reference.name for reference in new.spec.authorities)
+        self._authorities[key] = self._alike.setdefault(names, names)
         if new.spec.service_accounts:
             self._accounts[key] = frozenset(account.name for account in new.spec.service_accounts)
         if new.spec.access_token.signing_algorithm or new.spec.access_token.dedicated_key:
@@ -69,7 +71,7 @@ class ClientTable:
         self._accounts.pop(key, None)
         self._asking.discard(key)
         for name in self._authorities.pop(key, ()):
-            self._by_authority[name].discard(key)
+            self._by_authority.discard(name, key)
 
     def standing(self, key: ObjectKey) -> Standing:
         """What is known of a client."""
@@ -95,4 +97,4 @@ class ClientTable:
 
     def of_authority(self, name: str) -> frozenset[ObjectKey]:
         """Clients that an authority may vouch for."""
-        return frozenset(self._by_authority.get(name, ()))
+        return self._by_authority.get(name)

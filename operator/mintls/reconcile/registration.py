@@ -104,7 +104,7 @@ def registration_of(client: OAuthClient, trust_domain: str) -> Registration:
     )
 
 
-def held_by(client: OAuthClient) -> frozenset[Claim]:
+def held_by(client: OAuthClient) -> tuple[Claim, ...]:
     """What the client was seen to hold: its status says so, which the operator alone writes.
 
     A status that is lost, or that somebody else's hand was in, costs a client no more than its precedence over those
@@ -112,9 +112,9 @@ def held_by(client: OAuthClient) -> frozenset[Claim]:
     """
     status = client.status
     if not status.client_id or conds.holds(status.conditions, "Conflict"):
-        return frozenset()
+        return ()
     thumbprints = (one.thumbprint for one in status.certificates)
-    return frozenset(claims(status.client_id, _shown_subject(status.identity), thumbprints))
+    return claims(status.client_id, _shown_subject(status.identity), thumbprints)
 
 
 def _shown_subject(identity: Identity | None) -> SubjectName | None:

@@ -51,7 +51,7 @@ class World:
     def begin(self) -> None:
         """Another process, which remembers nothing."""
         api, self.index = self.api.client, CertificateIndex()
-        writer = Writer(api, lambda: self.leading)
+        writer = Writer(api, lambda: 60.0 * self.leading)
         self.store = ObjectStore(ClientCertificate, self.index.changed)
         self.authorities = ObjectStore(CertificateAuthority, lambda *_: None)
         self.authorities.saw(body("default", ""))

@@ -14,7 +14,7 @@ from mintls.controllers.issuedcertificates import MOST_PENDING, IssuedCertificat
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.objects import ObjectStore
-from mintls.controllers.publishedlists import LISTS, RECORD, PublishedLists, found_of
+from mintls.controllers.publishedlists import LISTS, RECORD, PublishedLists, found_of, labels_of
 from mintls.controllers.reporting import Reporter
 from mintls.controllers.revocationlists import RevocationListController
 from mintls.controllers.writer import Writer
@@ -49,7 +49,7 @@ class World:
         self.keyring = Keyring()
         signers = ((Signer(self.ca.intermediate), self.ca.signer.key),)
         self.keyring.put(ca_object(), self.ca.root, self.ca.signer, list_signers=signers)
-        writer = Writer(self.api.client, lambda: True)
+        writer = Writer(self.api.client, lambda: 60.0)
         self.controller = RevocationListController(
             writer=writer,
             published=self.published,
@@ -327,6 +327,18 @@ def test_an_older_word_of_the_informer_is_not_believed() -> None:
     world.published.changed(Change("gone", ("", ""), newer, None))
     assert world.published.get(LISTS, "default") is None
     assert world.published.get(RECORD, "default") is None
+
+
+def test_the_informers_word_of_our_own_write_is_kept_once() -> None:
+    world = World()
+    body = {"metadata": {"name": "mintls-crl-default", "resourceVersion": "5", "labels": labels_of(LISTS, "default")}}
+    ours = found_of(body)
+    assert ours is not None
+    world.published.wrote(ours)
+    assert world.published.found_of(body) is ours
+    for other in ({"resourceVersion": "6"}, {"labels": {}}, {"name": "mintls-crl-other"}):
+        assert world.published.found_of({"metadata": body["metadata"] | other}) is not ours
+    assert world.published.found_of({"metadata": {"name": "kube-root-ca.crt", "resourceVersion": "5"}}) is None
 
 
 def test_a_configmap_that_is_called_otherwise_is_none_of_ours() -> None:

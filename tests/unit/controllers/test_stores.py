@@ -111,6 +111,55 @@ class TestAnObject:
         assert told.version == "7"
 
 
+class TestAListedObject:
+    """In JSON, of which little is read where it is known."""
+
+    def listed(self, told: Told, version: int, **changes: Any) -> ObjectKey:
+        return told.store.listed(
+            msgspec.Raw(msgspec.json.encode(certificate_body(resourceVersion=str(version), **changes)))
+        )
+
+    def test_is_as_good_as_one_that_was_seen(self) -> None:
+        told, seen = Told(), Told()
+        assert self.listed(told, 5, status={"conditions": [READY]}) == KEY
+        seen.saw(5, status={"conditions": [READY]})
+        assert told.store.get(KEY) == seen.store.get(KEY)
+        assert told.changes == seen.changes
+
+    def test_that_is_known_is_not_read(self) -> None:
+        told = Told()
+        told.saw(5)
+        # It would be refused if it was.
+        assert self.listed(told, 5, spec={"secretName": 7}) == KEY
+        assert told.store.uids() == {KEY: "uid-shop-billing"}
+        assert len(told.changes) == 1
+
+    def test_that_changed_is_told(self) -> None:
+        told = Told()
+        told.saw(5)
+        self.listed(told, 6, generation=2)
+        assert (len(told.changes), told.version) == (2, "6")
+
+    def test_that_cannot_be_read_keeps_what_was_known(self, caplog: pytest.LogCaptureFixture) -> None:
+        told = Told()
+        told.saw(5)
+        assert self.listed(told, 6, spec={"secretName": 7}) == KEY
+        assert told.version == "5"
+        assert "$.spec.secretName" in caplog.text
+
+
+def test_as_many_as_there_are_come_back_as_they_went_in() -> None:
+    store = ObjectStore(ClientCertificate, lambda *_: None)
+    bodies = [
+        certificate_body(f"c{number}", resourceVersion="5", status={"conditions": [READY], "revision": number})
+        for number in range(600)
+    ]
+    for body in bodies:
+        store.saw(body)
+    assert list(store) == [msgspec.convert(body, ClientCertificate) for body in bodies]
+    assert store.get(("shop", "c7")) == msgspec.convert(bodies[7], ClientCertificate)
+
+
 class TestAnObjectThatCannotBeRead:
     def test_keeps_what_was_known_and_leaves_the_others_alone(self, caplog: pytest.LogCaptureFixture) -> None:
         told = Told()
@@ -207,6 +256,16 @@ def test_whatever_order_the_news_comes_in_the_newest_stays(order: list[int], aga
 
 
 SECRET = ("shop", "billing-mtls")
+
+
+def test_the_informers_word_of_our_own_write_is_kept_once() -> None:
+    views = SecretViews(lambda *_: None)
+    meta = {"uid": "u", "name": SECRET[1], "namespace": SECRET[0], "resourceVersion": "5", "labels": {"a": "b"}}
+    ours = view_of({"metadata": meta})
+    views.wrote(SECRET, ours)
+    assert views.view_of({"metadata": meta}) is ours
+    for other in ({"resourceVersion": "6"}, {"uid": "v"}, {"name": "another"}):
+        assert views.view_of({"metadata": meta | other}) is not ours
 
 
 class Views:

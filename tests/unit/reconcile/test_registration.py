@@ -161,8 +161,8 @@ class TestWhatIsHeld:
         "lastTransitionTime": "2026-01-01T12:00:00Z",
     }
 
-    def held(self, **status: Any) -> frozenset[Claim]:
-        return registration_of(objects.client(status=status), "cluster.local").held
+    def held(self, **status: Any) -> set[Claim]:
+        return set(registration_of(objects.client(status=status), "cluster.local").held)
 
     def test_is_what_the_status_shows(self) -> None:
         thumbprints = [{"thumbprint": "abc", "notAfter": "2027-01-01T00:00:00Z"}]

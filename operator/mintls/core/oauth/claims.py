@@ -5,10 +5,10 @@ were not the oldest holds, by creation time, then by uid, both of which no user 
 Operator and issuer decide by this same table, from the same objects.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from mintls.core.multimap import MultiMap
 from mintls.core.oauth.registration import Claim, Registration
 from mintls.core.pki.certificate import thumbprint
 from mintls.core.pki.names import InvalidName, SubjectName, normalize
@@ -58,7 +58,7 @@ class ClaimTable:
     """All clients by what they claim. Updates cost the number of rivals, not the number of clients."""
 
     _clients: dict[Key, Registration] = field(default_factory=dict)
-    _claimants: defaultdict[Claim, set[Key]] = field(default_factory=lambda: defaultdict(set))
+    _claimants: MultiMap[Claim, Key] = field(default_factory=MultiMap)
 
     def put(self, registration: Registration) -> frozenset[Key]:
         """Add or replace a client.
@@ -66,12 +66,15 @@ class ClaimTable:
         Returns:
             The other clients whose standing may have changed.
         """
-        affected = self.remove(registration.key)
-        self._clients[registration.key] = registration
+        key = registration.key
+        affected = self.remove(key)
+        self._clients[key] = registration
+        held = {claim: claim for claim in registration.held}
         for claim in _claims(registration):
-            self._claimants[claim].add(registration.key)
-            affected |= self._claimants[claim]
-        return affected - {registration.key}
+            # What it holds is mostly what it claims, and is in memory once then.
+            self._claimants.add(held.get(claim, claim), key)
+            affected |= self._claimants.get(claim)
+        return affected - {key}
 
     def remove(self, key: Key) -> frozenset[Key]:
         """Take a client out; unknown keys are no error.
@@ -84,11 +87,8 @@ class ClaimTable:
             return frozenset()
         affected: set[Key] = set()
         for claim in _claims(old):
-            rivals = self._claimants[claim]
-            rivals.discard(key)
-            affected |= rivals
-            if not rivals:
-                del self._claimants[claim]
+            self._claimants.discard(claim, key)
+            affected |= self._claimants.get(claim)
         return frozenset(affected)
 
     def get(self, key: Key) -> Registration | None:
@@ -103,7 +103,7 @@ class ClaimTable:
         """
         registration = self._clients[key]
         for claim in _claims(registration):
-            holder = self._holder(claim, self._claimants[claim])
+            holder = self._holder(claim, self._claimants.get(claim))
             if holder != key:
                 return Contest(what=claim[0], holder=holder)
         return None
@@ -114,7 +114,7 @@ class ClaimTable:
         Whoever is older: a registration that has yet to come must take nothing from anybody.
         """
         for claim in _claims(registration):
-            others = self._claimants.get(claim, set()) - {registration.key}
+            others = self._claimants.get(claim) - {registration.key}
             if others:
                 return Contest(what=claim[0], holder=self._holder(claim, others))
         return None

@@ -76,7 +76,7 @@ class Registration:
     signing_algorithm: str = ""
     dedicated_key: bool = False
     service_accounts: tuple[str, ...] = ()
-    held: frozenset[Claim] = frozenset()
+    held: tuple[Claim, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
