@@ -48,6 +48,7 @@ class _Protocol(web.RequestHandler):
             access_log=None,  # type: ignore[arg-type] # allowed, and the audit log says more
             logger=_quiet_logger(),
             keepalive_timeout=limits.idle_seconds,
+            tcp_keepalive=False,  # whoever is silent for as long as the system waits is long gone
             lingering_time=2.0,
             auto_decompress=False,
         )

@@ -82,31 +82,37 @@ def parse_query(query: str) -> Form:
 
 
 def _parse(body: bytes) -> Form:
-    if b"%" in body and _BROKEN_ESCAPE.search(body):
+    plain = b"%" not in body and body.isascii()
+    if not plain and _BROKEN_ESCAPE.search(body):
         raise InvalidRequest(Reason.MALFORMED_BODY, "a % is not followed by two hexadecimal digits")
     # ISO 8859-1 is reversible: octets beyond ASCII are read as UTF-8 where they stand.
-    pairs = [pair for pair in body.decode("latin-1").split("&") if pair]
+    text = body.decode("latin-1").replace("+", " ")
+    pairs = [pair.partition("=") for pair in text.split("&") if pair]
     if len(pairs) > MAX_PARAMETERS:
         raise InvalidRequest(Reason.MALFORMED_BODY, f"{len(pairs)} parameters, at most {MAX_PARAMETERS} are read")
+    if not plain:
+        pairs = [(_unescaped(name), equals, _unescaped(value)) for name, equals, value in pairs]
     return Form(_collect(pairs))
 
 
-def _collect(pairs: list[str]) -> Mapping[str, tuple[str, ...]]:
+def _collect(pairs: list[tuple[str, str, str]]) -> Mapping[str, tuple[str, ...]]:
     values: dict[str, tuple[str, ...]] = {}
-    for pair in pairs:
-        name, _, value = pair.replace("+", " ").partition("=")
-        if "%" in pair or not pair.isascii():
-            name, value = _unescaped(name), _unescaped(value)
-        known = values.get(name, ())
-        if name in values and name not in REPEATABLE:
+    for name, _, value in pairs:
+        own = (value,) if value else ()
+        if name not in values:
+            values[name] = own
+        elif name in REPEATABLE:
+            values[name] += own
+        else:
             raise InvalidRequest(Reason.REPEATED_PARAMETER, f"parameter {name[:64]!r} is given several times")
-        values[name] = (*known, value) if value else known
     return values if all(values.values()) else {name: own for name, own in values.items() if own}
 
 
 def _unescaped(text: str) -> str:
+    if "%" not in text and text.isascii():
+        return text
     try:
-        return text if "%" not in text and text.isascii() else unquote_to_bytes(text.encode("latin-1")).decode()
+        return unquote_to_bytes(text.encode("latin-1")).decode()
     except UnicodeDecodeError as error:
         raise InvalidRequest(Reason.MALFORMED_BODY, f"not UTF-8: {error.reason}") from None
 
