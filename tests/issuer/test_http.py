@@ -72,6 +72,13 @@ class TestBody:
             assert (reply.status, reply.json["error"]) == (413, "invalid_request")
             assert reply.headers["connection"] == "close"
 
+    async def test_a_body_that_is_longer_than_what_is_kept_of_one_is_413_too(self, bench: Bench) -> None:
+        async with bench.connect(bench.authority.client()) as connection:
+            head = f"POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: 2000000\r\n\r\n"
+            sending = asyncio.create_task(connection.send(head.encode() + b"x" * 2_000_000))
+            assert (await connection.reply()).status == 413
+            await asyncio.gather(sending, return_exceptions=True)
+
     async def test_an_oversized_chunked_body_is_413_without_reading_all_of_it(self, bench: Bench) -> None:
         async with bench.connect(bench.authority.client()) as connection:
             head = f"POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -215,6 +222,19 @@ class TestRouting:
             head = f"POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: {len(GOOD)}\r\n\r\n"
             await connection.send((head.encode() + GOOD) * 3)
             assert [(await connection.reply()).status for _ in range(3)] == [200, 200, 200]
+
+    async def test_more_of_them_than_are_parsed_at_once_are_all_answered(self, bench: Bench) -> None:
+        async with bench.connect(bench.authority.client()) as connection:
+            head = f"POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: {len(GOOD)}\r\n\r\n"
+            sending = asyncio.create_task(connection.send((head.encode() + GOOD) * 1000))
+            async with asyncio.timeout(20):
+                assert {(await connection.reply()).status for _ in range(1000)} == {200}
+            await sending
+
+    @pytest.mark.parametrize("path", ["/token?", "/token?x=y", "/%74oken", "https://localhost/token"])
+    async def test_an_endpoint_is_found_however_its_path_is_written(self, bench: Bench, path: str) -> None:
+        async with bench.connect(bench.authority.client()) as connection:
+            assert (await connection.request("POST", path, body=GOOD, headers={"Content-Type": FORM})).status == 200
 
 
 class TestLimits:

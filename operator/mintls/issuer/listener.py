@@ -39,7 +39,7 @@ class End(asyncio.Protocol):
 class _Protocol(web.RequestHandler):
     """aiohttp's, but for what it says to malformed HTTP: it would show the line, in which a credential may be."""
 
-    __slots__ = ("_held", "_refuse")
+    __slots__ = ("_refuse",)
 
     def __init__(self, server: web.Server, refuse: Refuse, limits: Limits) -> None:
         super().__init__(
@@ -53,18 +53,6 @@ class _Protocol(web.RequestHandler):
             auto_decompress=False,
         )
         self._refuse = refuse
-        self._held = False
-
-    def pause_reading(self) -> None:
-        """Read no more from the connection for now."""
-        self._held = True
-        super().pause_reading()
-
-    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - as aiohttp has it
-        """Read on, if reading was paused: aiohttp calls this after each body, and would go through its parser then."""
-        if self._held:
-            self._held = False
-            super().resume_reading(resume_parser)
 
     def handle_error(
         self,
