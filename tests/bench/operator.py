@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,19 @@ from bench.installation import until_ready
 from bench.machine import CannotMeasure, cpu_seconds, is_running, rss_mib
 from bench.operatorprocess import Programs
 from bench.operatorresults import OURS, PEER, OperatorResults
+from bench.spread import fullest_minute
 from bench.tokens import asking, token_after
 from builders.world import World, eventually
 from clusterlib.progress import Progress
 from mintls.api.v1alpha1.certificateauthority import ROTATE_REQUESTED
 from mintls.api.v1alpha1.clientcertificate import RENEW_REQUESTED
-from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, OAUTH_CLIENTS
+from mintls.kube.paths import CERTIFICATE_AUTHORITIES, CLIENT_CERTIFICATES, OAUTH_CLIENTS, SECRETS
 
 _AUTHORITY = CERTIFICATE_AUTHORITIES.item(None, "default")
+_INTERMEDIATE = SECRETS.item("mintls-system", "mintls-authority-default-intermediate")
 _LOOK_SECONDS = 0.05
+_ASK_SECONDS = 0.25
+_QUIET_SECONDS = 5.0
 _START_SECONDS = 120
 
 type Object = dict[str, Any]
@@ -114,12 +119,17 @@ async def measure(world: World, folder: Path, results: OperatorResults, size: Si
         await until_ready(bench.programs.probes, bench.programs.issuer_log)
         with bench.programs.operator() as pid:
             await until_ready(bench.programs.health, bench.programs.operator_log)
+            [first] = bench.new("first", 1)
+            took = await token_after(bench.world, first, bench.programs.folder, OTHER_NAMESPACE)
+            results.single["ms from apply to a token, at once when it leads"] = took * 1000
             await _pairs(bench, "idle", bench.new("idle", size.pairs))
             await _many(bench, pid)
+            await _spread(bench)
             await _rest(bench, pid)
             await _outage(bench, pid)
         await _restart(bench)
         await _due_at_once(bench)
+        await _another_intermediate(bench)
         await _another_root(bench)
 
 
@@ -197,6 +207,18 @@ async def _pairs(bench: Bench, when: str, names: list[str]) -> None:
 # --- with many ---
 
 
+async def _spread(bench: Bench) -> None:
+    """When those of the burst, which were all made at one moment, are renewed."""
+    due = [
+        datetime.fromisoformat(item["status"]["renewalTime"])
+        async for page in bench.world.api.list_pages(CLIENT_CERTIFICATES.collection(NAMESPACE))
+        for item in page["items"]
+        if item["metadata"]["name"].startswith("many-")
+    ]
+    bench.results.single["minutes over which their renewals are spread"] = (max(due) - min(due)).total_seconds() / 60
+    bench.results.single["renewals in the fullest minute"] = fullest_minute(due)
+
+
 async def _rest(bench: Bench, pid: int) -> None:
     await asyncio.sleep(min(5.0, bench.size.rest_seconds))
     before, cpu, began = await bench.writes(), cpu_seconds(pid), time.monotonic()
@@ -217,24 +239,27 @@ async def _outage(bench: Bench, pid: int) -> None:
         raise CannotMeasure("the API server is not of this machine: it cannot be stopped for a while")
     [name] = bench.new("after-outage", 1)
     await _clients(bench, [name])
-    os.kill(server, signal.SIGSTOP)
-    await asyncio.sleep(bench.size.away_seconds)
-    os.kill(server, signal.SIGCONT)
-    with contextlib.ExitStack() as again:
-        ready = asyncio.create_task(_ready_after(bench, name))
-        ended = False
-        while not ready.done():
-            await asyncio.wait([ready], timeout=_LOOK_SECONDS)
-            if not ended and not is_running(pid):
-                ended = True
-                again.enter_context(bench.programs.operator())
-        bench.results.single["s until a new object is Ready after an outage"] = await ready
-        bench.results.single["operators that ended by the outage"] = float(ended)
+    # Looked for before: to list thousands of objects takes a while, and is the harness's affair.
+    async with ready_of(bench.world.api, CLIENT_CERTIFICATES, [name]) as last:
+        os.kill(server, signal.SIGSTOP)
+        await asyncio.sleep(bench.size.away_seconds)
+        os.kill(server, signal.SIGCONT)
+        back, ended = time.monotonic(), False
+        ready = asyncio.ensure_future(last)
+        with contextlib.ExitStack() as again:
+            await create(bench.world, Mintls(), [name])
+            while not ready.done():
+                await asyncio.wait([ready], timeout=_LOOK_SECONDS)
+                if not ended and not is_running(pid):
+                    ended = True
+                    again.enter_context(bench.programs.operator())
+            bench.results.single["s until a new object is Ready after an outage"] = await ready - back
+            bench.results.single["operators that ended by the outage"] = float(ended)
 
 
 async def _ready_after(bench: Bench, name: str) -> float:
-    began = time.monotonic()
     async with ready_of(bench.world.api, CLIENT_CERTIFICATES, [name]) as ready:
+        began = time.monotonic()
         await create(bench.world, Mintls(), [name])
         return await ready - began
 
@@ -255,7 +280,9 @@ async def _restart(bench: Bench) -> None:
             single["s from start until everything was looked at"] = caught_up
             single["s of processor time of that"] = cpu_seconds(pid)
             await asyncio.sleep(2)
-            single["writes of a restart, but for that object's"] = (await bench.writes() - before).total() - 4
+            made = await bench.writes() - before
+            Progress().say(f"writes of a restart, with one new object: {dict(made)}")
+            single["writes of a restart, but for that object's"] = made.total() - 4
             single["MiB of the operator after a restart"] = rss_mib(pid)
 
 
@@ -264,7 +291,8 @@ async def _idle(bench: Bench) -> None:
         known = await bench.programs.metric("mintls_objects", kind="ClientCertificate")
         return known >= len(bench.certificates) and await bench.programs.metric("mintls_queue_depth") == 0
 
-    await eventually(nothing_waits, within=_START_SECONDS, every=_LOOK_SECONDS)
+    # Not more often: to ask is work for who is asked.
+    await eventually(nothing_waits, within=_START_SECONDS, every=_ASK_SECONDS)
 
 
 async def _due_at_once(bench: Bench) -> None:
@@ -285,6 +313,37 @@ async def _due_at_once(bench: Bench) -> None:
 
 def _renewed(item: Object) -> bool:
     return bool(item.get("status", {}).get("observedRenewRequest") == "at-once")
+
+
+async def _another_intermediate(bench: Bench) -> None:
+    """The Secret of the one that signs is lost, so that there has to be another; a client gets tokens all the time."""
+    [name] = bench.new("by-intermediate", 1)
+
+    async def signer() -> str:
+        keys = (await bench.world.api.get(_AUTHORITY))["status"]["keys"]
+        return next(str(key["intermediate"]) for key in keys if key["role"] == "active")
+
+    before = await signer()
+
+    async def another() -> bool:
+        return await signer() != before
+
+    with bench.programs.operator():
+        await until_ready(bench.programs.health, bench.programs.operator_log)
+        await token_after(bench.world, name, bench.programs.folder)
+        await _idle(bench)
+        made, began = await bench.writes(), time.monotonic()
+        async with asking(bench.world, name, bench.programs.folder) as told:
+            await bench.world.api.delete(_INTERMEDIATE)
+            await eventually(another, within=_START_SECONDS, every=_LOOK_SECONDS)
+            signs = time.monotonic() - began
+            await asyncio.sleep(_QUIET_SECONDS)
+            await _idle(bench)
+        count = (await bench.writes() - made).total() - 1
+    single = bench.results.single
+    single["s until another intermediate signs"] = signs
+    single["writes by another intermediate"] = count
+    single["failed token requests by another intermediate"] = len(told.failures)
 
 
 async def _another_root(bench: Bench) -> None:

@@ -82,5 +82,6 @@ _AT_MOST = (
     ("s until a new object is Ready after an outage", 1, "s"),
     ("s until a new object is Ready beside renewals", 0.5, "s"),
     ("failed token requests meanwhile", 0, ""),
+    ("failed token requests by another intermediate", 0, ""),
 )
 """Two writes for a certificate and at most one event: three."""

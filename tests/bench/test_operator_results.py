@@ -1,10 +1,12 @@
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.burst import Outcome
 from bench.operatorplot import draw
 from bench.operatorresults import OURS, PEER, OperatorResults
 from bench.results import Spread
+from bench.spread import fullest_minute
 
 SINGLE = {
     "writes at rest": 0.0,
@@ -15,6 +17,7 @@ SINGLE = {
     "s until a new object is Ready after an outage": 0.5,
     "s until a new object is Ready beside renewals": 0.5,
     "failed token requests meanwhile": 1.0,
+    "failed token requests by another intermediate": 0.0,
 }
 
 
@@ -52,6 +55,14 @@ def test_what_was_measured_is_printed_and_saved(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "r.json").read_text())["bursts"]["beside"][PEER][0]["rate"] == 100
     assert "| beside | mintls / cert-manager |" in value.text()
     assert "| writes at rest" in value.text()
+
+
+def test_the_fullest_minute_is_the_one_of_most() -> None:
+    times = [
+        datetime(2026, 1, 1, 0, minute, second, tzinfo=UTC) for minute, second in ((0, 59), (1, 0), (1, 59), (2, 0))
+    ]
+
+    assert fullest_minute(times) == 2
 
 
 def test_equal_results_draw_equal_pictures(tmp_path: Path) -> None:
