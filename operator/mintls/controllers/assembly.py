@@ -16,12 +16,14 @@ from mintls.controllers.clustertrustbundle import ClusterTrustBundleController
 from mintls.controllers.externalauthorities import ExternalAuthorities
 from mintls.controllers.externalways import Ways
 from mintls.controllers.issuedcertificates import IssuedCertificates
+from mintls.controllers.issuedrecord import IssuedRecordController
 from mintls.controllers.issuers import Endpoints, EndpointSlices, IssuerReplicas, StaticEndpoints
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.objects import ObjectStore
 from mintls.controllers.passwordsecrets import PasswordSecrets
 from mintls.controllers.podrestarts import PodRestartController
+from mintls.controllers.publishing import Publishing
 from mintls.controllers.queue import ReconcileQueue
 from mintls.controllers.reporting import Reporter
 from mintls.controllers.revocationlists import RevocationListController
@@ -86,7 +88,7 @@ class Assembly:
         self._index = CertificateIndex()
         self._use = NamespaceUse()
         self.queue = ReconcileQueue()
-        self.issued = IssuedCertificates(self._lists_due, self._is_elsewhere)
+        self.issued = IssuedCertificates(self._record_due, self._is_elsewhere)
         self.published = publishedlists.PublishedLists(self.issued, self._lists_due)
         self.triggers = Triggers(
             queue=self.queue,
@@ -136,6 +138,9 @@ class Assembly:
             ).reconcile,
             Kind.SIGNING_REQUEST: self._requests(SigningRequestController, self.watches.signing_requests).reconcile,
             Kind.REVOCATION_LIST: self._list_controller().reconcile,
+            Kind.ISSUED_RECORD: IssuedRecordController(
+                publishing=self._publishing(), published=self.published, issued=self.issued, clock=self._clock
+            ).reconcile,
             Kind.POD_RESTART: self._pod_restart_controller().reconcile,
             Kind.TRUST_BUNDLE: self.bundles.reconcile,
             Kind.BUNDLE_REPORT: BundleReportController(
@@ -168,21 +173,30 @@ class Assembly:
     def _lists_due(self, authority: str) -> None:
         self.triggers.lists_of((authority,))
 
+    def _record_due(self, authority: str) -> None:
+        self.triggers.record_due(authority)
+
     def _is_elsewhere(self, authority: str) -> bool:
         found = self.authorities.get(("", authority))
         return found is not None and found.spec.external is not None
 
     def _list_controller(self) -> RevocationListController:
         return RevocationListController(
-            writer=self._writer,
+            publishing=self._publishing(),
             published=self.published,
             issued=self.issued,
             certificates=self.certificates,
+            keyring=self._keyring,
+            clock=self._clock,
+        )
+
+    def _publishing(self) -> Publishing:
+        return Publishing(
+            writer=self._writer,
+            published=self.published,
             authorities=self.authorities,
             reporter=Reporter(self.authorities, self._writer, self._recorder, self._clock),
-            keyring=self._keyring,
             namespace=self._settings.installation.operator_namespace,
-            clock=self._clock,
         )
 
     def _unregistered(self) -> list[tuple[str, str]]:

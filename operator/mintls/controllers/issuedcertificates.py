@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 MOST_PENDING = 200
 """So many certificates of an authority stand in the Lease, 13 KiB; with more of them they go into its ConfigMap."""
 
+_PRESSING = 700
+"""With so many of them they must not wait for the ConfigMap any longer: another moment, and the Lease has no room."""
+
 _MOST_IN_LEASE = 1000
 """In a burst, until the ConfigMap is written. The annotations of an object have 256 KiB."""
 
@@ -107,6 +110,10 @@ class IssuedCertificates:
     def record_due(self, authority: str) -> bool:
         """Whether the authority's ConfigMap has to take over what stands in the Lease."""
         return len(self._pending[authority]) > MOST_PENDING
+
+    def record_presses(self, authority: str) -> bool:
+        """Whether it has to do so at once."""
+        return len(self._pending[authority]) > _PRESSING
 
     # --- forget ---
 

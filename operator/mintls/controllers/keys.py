@@ -17,6 +17,7 @@ class Kind(StrEnum):
     SIGNING_REQUEST = "CertificateSigningRequest"
     POD_RESTART = "PodRestart"
     REVOCATION_LIST = "RevocationList"
+    ISSUED_RECORD = "IssuedRecord"
     SIGNING_KEYS = "SigningKeys"
     CLIENT_SIGNING_KEYS = "ClientSigningKeys"
     SERVER_CERTIFICATE = "ServerCertificate"

@@ -1,41 +1,23 @@
-"""The CRLs of each authority in a ConfigMap, and beside them the record of what it has issued."""
+"""The CRLs of each authority in a ConfigMap."""
 
 import asyncio
-import base64
-import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate
+from mintls.api.v1alpha1 import ClientCertificate
 from mintls.controllers.issuedcertificates import IssuedCertificates
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key
 from mintls.controllers.objects import ObjectStore, version_of
-from mintls.controllers.publishedlists import (
-    LISTS,
-    LISTS_FILE,
-    RECORD,
-    RECORD_FILE,
-    Found,
-    PublishedLists,
-    labels_of,
-    name_of,
-)
+from mintls.controllers.publishedlists import LISTS, LISTS_FILE, Found, PublishedLists
+from mintls.controllers.publishing import Publishing
 from mintls.controllers.refusals import violation_of
-from mintls.controllers.reporting import Reporter
 from mintls.controllers.scheduler import Clock
-from mintls.controllers.writer import Writer
 from mintls.core.pki.crl import RevocationList, encode_lists, sign_list
 from mintls.core.pki.keys import PrivateKey
-from mintls.kube.errors import AlreadyExists, ApiError
-from mintls.kube.paths import CONFIGMAPS
+from mintls.kube.errors import ApiError
 from mintls.reconcile import revocationlist as decisions
-from mintls.reconcile.announcement import Announcement
-from mintls.reconcile.credential import Violation
-from mintls.reconcile.issuedcertificates import encode, within
-from mintls.reconcile.reasons import Reason
 
 _SPACING = timedelta(seconds=1)
 """Between two lists of an authority: a namespace that is deleted is a list or two, not a list for each certificate."""
@@ -47,37 +29,28 @@ class RevocationListController:
     def __init__(
         self,
         *,
-        writer: Writer,
+        publishing: Publishing,
         published: PublishedLists,
         issued: IssuedCertificates,
         certificates: ObjectStore[ClientCertificate],
-        authorities: ObjectStore[CertificateAuthority],
-        reporter: Reporter[CertificateAuthority],
         keyring: Keyring,
-        namespace: str,
         clock: Clock,
     ) -> None:
         """Prepare.
 
         Args:
-            writer: Writes.
+            publishing: Writes the ConfigMap.
             published: The ConfigMaps as they are now.
             issued: What was issued.
             certificates: The objects that it was issued for.
-            authorities: The CertificateAuthorities.
-            reporter: Posts events.
             keyring: Has the keys that sign.
-            namespace: The operator's namespace.
             clock: The time.
         """
-        self._writer = writer
+        self._publishing = publishing
         self._published = published
         self._issued = issued
         self._certificates = certificates
-        self._authorities = authorities
-        self._reporter = reporter
         self._keyring = keyring
-        self._namespace = namespace
         self._clock = clock
         self._written: dict[str, datetime] = {}
 
@@ -102,7 +75,7 @@ class RevocationListController:
         try:
             return await self._carry_out(name, seen, keys)
         except ApiError as error:
-            await self._announce(name, violation_of(error, "the CRL was not published"))
+            await self._publishing.announce(name, violation_of(error, "the CRL was not published"))
             raise
 
     def _observe(self, name: str, now: datetime) -> decisions.Observed:
@@ -123,71 +96,19 @@ class RevocationListController:
             lists = tuple([await _signed(one, keys) for one in decision.lists])
             if not await self._publish(name, lists):
                 return None  # a change of the ConfigMap brings it back here
-            await self._tell_of_too_many(name, decision.left_out)
+            if decision.left_out:
+                await self._publishing.no_room(name, f"{decision.left_out} revoked certificates are not on the CRL")
             decision = decisions.decide(replace(seen, found=lists))
-        if self._issued.record_due(name):
-            await self._record(name)
         return decision.look_again if isinstance(decision, decisions.Keep) else seen.now + _SPACING
 
     async def _publish(self, name: str, lists: tuple[RevocationList, ...]) -> bool:
         text = encode_lists(lists).decode()
-        body = await self._write(LISTS, name, {"data": {LISTS_FILE: text}})
+        body = await self._publishing.write(LISTS, name, {"data": {LISTS_FILE: text}})
         if body is None:
             return False
         self._written[name] = self._clock()
         self._published.wrote(Found(LISTS, name, version_of(body), lists=lists))
         return True
-
-    async def _record(self, name: str) -> None:
-        issued = self._issued.of(name)
-        record = within(issued)
-        content = base64.b64encode(encode(record)).decode()
-        body = await self._write(RECORD, name, {"binaryData": {RECORD_FILE: content}})
-        if body is None:
-            return
-        self._published.wrote(Found(RECORD, name, version_of(body), record=record))
-        self._issued.recorded(name, record)
-        if len(record) < len(issued):
-            self._issued.give_up(name)
-            await self._too_many(
-                name, f"{len(issued) - len(record)} certificates are not remembered past the end of their objects"
-            )
-
-    async def _write(self, component: str, name: str, content: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Create or apply; ``None`` if there is a ConfigMap of that name that is somebody else's, or a new one."""
-        target, there = name_of(component, name), self._published.get(component, name)
-        metadata = {"name": target, "namespace": self._namespace, "labels": labels_of(component, name)}
-        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **content}
-        if there is None:
-            with contextlib.suppress(AlreadyExists):  # the watch tells of it in a moment
-                return await self._writer.create(CONFIGMAPS.collection(self._namespace), body)
-            return None
-        if there.ours:
-            return await self._writer.apply(CONFIGMAPS.item(self._namespace, target), body)
-        message = (
-            f"the CRL was not published: ConfigMap {self._namespace}/{target} was made by somebody else, and is left "
-            "as it is; delete it, and it is made by Mintls"
-        )
-        await self._announce(name, Violation(Reason.CRL_NOT_PUBLISHED, message))
-        return None
-
-    async def _tell_of_too_many(self, name: str, left_out: int) -> None:
-        if left_out:
-            await self._too_many(name, f"{left_out} revoked certificates are not on the CRL")
-
-    async def _too_many(self, name: str, what: str) -> None:
-        message = (
-            f"{what}: a ConfigMap has no room for them. The token issuer refuses them all the same; verifiers that go "
-            "by the CRL do so again after a root rotation (kubectl mintls rotate-root)"
-        )
-        await self._announce(name, Violation(Reason.CRL_FULL, message))
-
-    async def _announce(self, name: str, violation: Violation) -> None:
-        authority = self._authorities.get(("", name))
-        if authority is not None:
-            await self._reporter.announce(
-                authority, Announcement(warning=True, reason=violation.reason, message=violation.message)
-            )
 
 
 async def _signed(one: decisions.Order | RevocationList, keys: Mapping[str, PrivateKey]) -> RevocationList:

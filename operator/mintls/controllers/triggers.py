@@ -1,6 +1,7 @@
 """Which objects have to be looked at when one changes."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthClient
@@ -16,6 +17,7 @@ from mintls.kube.informer import Change
 from mintls.reconcile import servercertificate
 from mintls.reconcile.certificateauthority import AUTHORITY
 from mintls.reconcile.clienttable import ClientTable
+from mintls.reconcile.conditions import holds
 from mintls.reconcile.credential import SecretView
 from mintls.reconcile.trustbundle import Found
 
@@ -24,6 +26,7 @@ CLUSTER_TRUST_BUNDLE = Key(Kind.CLUSTER_TRUST_BUNDLE)
 SIGNING_KEYS = Key(Kind.SIGNING_KEYS)
 CLIENT_SIGNING_KEYS = Key(Kind.CLIENT_SIGNING_KEYS)
 SERVER_CERTIFICATE = Key(Kind.SERVER_CERTIFICATE)
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 class Triggers:
@@ -77,7 +80,12 @@ class Triggers:
         """A client: itself, those that claim what it claims, and the certificates of all of them."""
         asked = self._clients.asks_for_keys(key)
         affected = self._clients.changed(key, new) | {key}
-        self._add(Kind.CLIENT, affected)
+        if new is not None and _is_settled(new):
+            # At a start there is nothing to do for it, and certificates may have little time left.
+            self._queue.add(Key(Kind.CLIENT, *key), self._lane(), _LAST)
+            self._add(Kind.CLIENT, affected - {key})
+        else:
+            self._add(Kind.CLIENT, affected)
         asking = asked or any(map(self._clients.asks_for_keys, affected))
         if asking and _version(old) != _version(new):  # a status that was written changes nothing
             self._queue.add(CLIENT_SIGNING_KEYS, self._lane())
@@ -110,6 +118,10 @@ class Triggers:
         """The CRLs of these authorities."""
         for name in authorities:
             self._queue.add(Key(Kind.REVOCATION_LIST, "", name), self._lane())
+
+    def record_due(self, authority: str) -> None:
+        """The record of what this authority has issued has to take over what the Lease holds."""
+        self._queue.add(Key(Kind.ISSUED_RECORD, "", authority), self._lane())
 
     def credential_written(self, certificate: ClientCertificate) -> None:
         """A ClientCertificate's Secret has other contents: the pods that read it, if they are to be restarted."""
@@ -228,6 +240,12 @@ class Triggers:
 
     def _lane(self) -> Lane:
         return Lane.URGENT if self.caught_up else Lane.RENEWAL
+
+
+def _is_settled(client: OAuthClient) -> bool:
+    """Whether it was seen registered as it is now."""
+    status = client.status
+    return status.observed_generation == client.metadata.generation and holds(status.conditions, "Registered")
 
 
 def _version(client: OAuthClient | None) -> tuple[str, int]:

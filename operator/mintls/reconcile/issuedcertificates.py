@@ -80,12 +80,16 @@ def decode_all(octets: bytes) -> dict[str, frozenset[Issued]]:
         raise RecordBroken(f"the record of issued certificates cannot be read: {error}") from error
 
 
-def within(issued: Iterable[Issued], limit: int = MOST_RECORDED_BYTES) -> frozenset[Issued]:
-    """So many of them as a record has room for: those that end last."""
-    kept = sorted(issued, key=lambda one: (one.not_after, one.serial), reverse=True)
-    while kept and len(encode(kept)) > limit:
+def fitted(issued: Iterable[Issued], limit: int = MOST_RECORDED_BYTES) -> tuple[frozenset[Issued], bytes]:
+    """So many of them as a record has room for, those that end last; and the record, as ``decode`` reads it."""
+    kept = list(issued)
+    octets = encode(kept)
+    if len(octets) > limit:
+        kept.sort(key=lambda one: (one.not_after, one.serial), reverse=True)
+    while kept and len(octets) > limit:
         kept = kept[: int(len(kept) * 0.95)]
-    return frozenset(kept)
+        octets = encode(kept)
+    return frozenset(kept), octets
 
 
 def _grouped(issued: Iterable[Issued]) -> _Record:

@@ -2,6 +2,7 @@
 
 import base64
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from builders.objects import body, ca_object, certificate_body, default_authorit
 from builders.pki import DAY, NOW, Authority, Leaf
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate
 from mintls.controllers.issuedcertificates import MOST_PENDING, IssuedCertificates
+from mintls.controllers.issuedrecord import IssuedRecordController
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.objects import ObjectStore
 from mintls.controllers.publishedlists import LISTS, RECORD, PublishedLists, found_of, labels_of
+from mintls.controllers.publishing import Publishing
 from mintls.controllers.reporting import Reporter
 from mintls.controllers.revocationlists import RevocationListController
 from mintls.controllers.writer import Writer
@@ -28,6 +31,7 @@ from mintls.reconcile.revocationlist import Signer
 FOLDER = "/api/v1/namespaces/mintls-system/configmaps"
 ITEM, RECORDED = f"{FOLDER}/mintls-crl-default", f"{FOLDER}/mintls-issued-default"
 KEY = Key(Kind.REVOCATION_LIST, "", "default")
+RECORD_KEY = Key(Kind.ISSUED_RECORD, "", "default")
 MARGIN = timedelta(seconds=1)
 
 
@@ -50,16 +54,23 @@ class World:
         signers = ((Signer(self.ca.intermediate), self.ca.signer.key),)
         self.keyring.put(ca_object(), self.ca.root, self.ca.signer, list_signers=signers)
         writer = Writer(self.api.client, lambda: 60.0)
-        self.controller = RevocationListController(
+        publishing = Publishing(
             writer=writer,
+            published=self.published,
+            authorities=authorities,
+            reporter=Reporter(authorities, writer, EventRecorder(self.api.client), self.clock),
+            namespace="mintls-system",
+        )
+        self.controller = RevocationListController(
+            publishing=publishing,
             published=self.published,
             issued=self.issued,
             certificates=self.certificates,
-            authorities=authorities,
-            reporter=Reporter(authorities, writer, EventRecorder(self.api.client), self.clock),
             keyring=self.keyring,
-            namespace="mintls-system",
             clock=self.clock,
+        )
+        self.records = IssuedRecordController(
+            publishing=publishing, published=self.published, issued=self.issued, clock=self.clock
         )
 
     def restart(self) -> None:
@@ -96,6 +107,7 @@ class World:
 
     async def look(self) -> datetime | None:
         again = await self.controller.reconcile(KEY)
+        await self.records.reconcile(RECORD_KEY)
         self.now += 2 * MARGIN
         return again
 
@@ -266,12 +278,36 @@ class TestTheRecord:
         gone = found_of(world.api.objects[RECORDED])
         world.api.remove(RECORDED)
         world.published.changed(Change("gone", ("mintls-system", "x"), gone, None))
+        world.now += timedelta(seconds=5)
         await world.look()
         assert world.api.writes.count(("create", RECORDED)) == 2
 
+    async def test_is_written_now_and_then_in_a_burst(self) -> None:
+        world, number = World(), count()
+
+        def issue(some: int) -> None:
+            for _ in range(some):
+                world.issue(str(next(number)))
+
+        issue(MOST_PENDING + 1)
+        written = world.now
+        assert await world.records.reconcile(RECORD_KEY) is None
+        issue(MOST_PENDING + 1)
+        again = await world.records.reconcile(RECORD_KEY)
+        assert again == written + timedelta(seconds=5)
+        assert world.api.writes == [("create", RECORDED)]
+        world.now = again
+        assert await world.records.reconcile(RECORD_KEY) is None
+        assert world.api.writes == [("create", RECORDED), ("apply", RECORDED)]
+        # What the Lease would have no room for in a moment does not wait.
+        issue(701)
+        assert await world.records.reconcile(RECORD_KEY) is None
+        assert len(world.api.writes) == 3
+        assert world.issued.text() == ""
+
     async def test_without_room_for_all_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(issuedcertificates, "MOST_RECORDED_BYTES", 1)
-        monkeypatch.setattr(issuedcertificates.within, "__defaults__", (5000,))
+        monkeypatch.setattr(issuedcertificates.fitted, "__defaults__", (5000,))
         world = World()
         for number in range(MOST_PENDING + 1):
             world.issue(str(number))

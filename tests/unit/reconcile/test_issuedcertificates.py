@@ -14,7 +14,7 @@ from mintls.reconcile.issuedcertificates import (
     decode_all,
     encode,
     encode_all,
-    within,
+    fitted,
 )
 
 SOME = st.builds(
@@ -48,15 +48,17 @@ def test_there_is_room_for_two_certificates_of_ten_thousand_objects() -> None:
     some = [
         Issued((n << 140) + 2**158, f"8f3c1f0e-0000-4000-8000-{n // 2:012d}", "ab" * 20, NOW) for n in range(20_000)
     ]
-    assert within(some) == frozenset(some)
+    assert fitted(some)[0] == frozenset(some)
 
 
 def test_where_there_is_no_room_those_that_end_last_are_kept() -> None:
     some = [Issued(n, f"uid-{n}", "", NOW + timedelta(seconds=n)) for n in range(100)]
-    kept = within(some, limit=1000)
+    kept, octets = fitted(some, limit=1000)
     assert 20 < len(kept) < 100
     assert min(one.serial for one in kept) == 100 - len(kept)
-    assert within(some) == frozenset(some)
+    assert decode(octets) == kept
+    assert len(octets) <= 1000
+    assert fitted(some)[0] == frozenset(some)
 
 
 def test_a_fraction_of_a_second_is_not_lost_because_certificates_have_none() -> None:
