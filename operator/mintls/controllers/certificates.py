@@ -27,7 +27,7 @@ from mintls.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Not
 from mintls.kube.managedfields import handed_over, posted_fields, stated_fields
 from mintls.kube.paths import CLIENT_CERTIFICATES, SECRETS
 from mintls.reconcile.certificate.conclude import conclude, conclude_unread
-from mintls.reconcile.certificate.decide import decide, must_read, must_read_passwords
+from mintls.reconcile.certificate.decide import decide, must_read, must_read_passwords, wanted_credential
 from mintls.reconcile.certificate.foreignwriter import after_repair
 from mintls.reconcile.certificate.values import (
     Blocked,
@@ -42,7 +42,7 @@ from mintls.reconcile.certificate.values import (
     Written,
 )
 from mintls.reconcile.clienttable import ClientTable
-from mintls.reconcile.credential import CONTENTS_DIGEST, ROOT_KEY, AuthorityView, SecretView, Violation
+from mintls.reconcile.credential import CONTENTS_DIGEST, ROOT_KEY, AuthorityView, SecretView, Violation, Wanted
 from mintls.reconcile.installation import Installation
 from mintls.reconcile.keystores import PASSWORDS_VERSION, password_secrets, version_used, wanted_keystores
 from mintls.reconcile.reasons import Reason
@@ -142,11 +142,11 @@ class CertificateController:
 
     async def _look(self, certificate: ClientCertificate) -> datetime | None:
         try:
-            seen = await self._gather(certificate)
+            seen, wanted = await self._gather(certificate)
         except Forbidden as error:
             await self._report_unread(certificate, error)
             raise
-        decision = decide(seen)
+        decision = decide(seen, wanted)
         outcome = await self._carry_out(seen, decision)
         conclusion = conclude(seen, decision, outcome)
         await self._reporter.report(certificate, conclusion.status, conclusion.announcement)
@@ -161,14 +161,16 @@ class CertificateController:
 
     # --- gather ---
 
-    async def _gather(self, certificate: ClientCertificate) -> Observed:
+    async def _gather(self, certificate: ClientCertificate) -> tuple[Observed, Wanted | Blocked]:
         seen = self._observed(certificate)
-        if must_read(seen):
+        wanted = wanted_credential(seen)
+        if must_read(seen, wanted):
             seen = await self._read(seen)
-        if must_read_passwords(seen):
+            wanted = wanted_credential(seen)
+        if must_read_passwords(seen, wanted):
             names = password_secrets(certificate.spec)
             seen = replace(seen, passwords=await self._passwords.read(certificate.metadata.namespace, names))
-        return seen
+        return seen, wanted
 
     def _observed(self, certificate: ClientCertificate) -> Observed:
         key = (certificate.metadata.namespace, certificate.metadata.name)

@@ -11,7 +11,7 @@ from mintls.reconcile.conditions import find, holds
 
 
 def observe_readiness(metrics: Metrics, objects: Iterable[CustomResource]) -> None:
-    """How many objects are not Ready, by kind and reason."""
+    """How many of these objects are not Ready, by kind and reason."""
     counts: collections.Counter[tuple[str, str]] = collections.Counter()
     for item in objects:
         ready = find(item.status.conditions, "Ready")

@@ -16,6 +16,7 @@ import msgspec
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthClient
 from mintls.api.v1alpha1.meta import GROUP
+from mintls.reconcile.conditions import holds
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +48,10 @@ class _Head(msgspec.Struct):
 
 
 class _Kept(msgspec.Struct, frozen=True, gc=False):
-    """An object of the store: its version, and all of it packed."""
+    """An object of the store: its version, whether it is well by its conditions, and all of it packed."""
 
     version: int
+    is_well: bool
     packed: bytes
 
 
@@ -121,6 +123,10 @@ class ObjectStore[T: CustomResource]:
         """All of them, as they are now."""
         return map(self._packing.unpack, [kept.packed for kept in self._objects.values()])
 
+    def ailing(self) -> Iterator[T]:
+        """Those that are not ``Ready``, or wait for something: few, so that asking costs nothing where all is well."""
+        return map(self._packing.unpack, [kept.packed for kept in self._objects.values() if not kept.is_well])
+
     def uids(self) -> dict[ObjectKey, str]:
         """The uid of each object, also of one that cannot be read."""
         return self._unreadable | {key: self._packing.uid(kept.packed) for key, kept in self._objects.items()}
@@ -182,7 +188,7 @@ class ObjectStore[T: CustomResource]:
     def _put(self, key: ObjectKey, version: int, new: T) -> T | None:
         """Keep it; what was there before."""
         old = self.get(key)
-        self._objects[key] = _Kept(version, self._packing.pack(new))
+        self._objects[key] = _Kept(version, _is_well(new), self._packing.pack(new))
         return old
 
     def _read(self, key: ObjectKey, uid: str, read: Callable[[], T]) -> T | None:
@@ -204,6 +210,11 @@ class ObjectStore[T: CustomResource]:
                 error,
             )
         self._unreadable[key] = uid
+
+
+def _is_well(item: CustomResource) -> bool:
+    conditions = item.status.conditions
+    return holds(conditions, "Ready") and not holds(conditions, "Issuing")
 
 
 def _worth_a_look(old: CustomResource, new: CustomResource) -> bool:

@@ -294,8 +294,8 @@ class Operator:
         for store in self._stores():
             self._metrics.objects.labels(store.type.__name__).set(len(store))
         self._metrics.scheduled.set(len(self._scheduler))
-        observe_readiness(self._metrics, itertools.chain.from_iterable(self._stores()))
-        observe_renewals(self._metrics, self._parts.certificates)
+        observe_readiness(self._metrics, itertools.chain.from_iterable(store.ailing() for store in self._stores()))
+        observe_renewals(self._metrics, self._parts.certificates.ailing())
         observe_rotations(self._metrics, self._parts.authorities)
         observe_bundles(self._metrics, self._parts.lacks.by_reason())
         observe_lists(self._metrics, self._parts.published.lists())

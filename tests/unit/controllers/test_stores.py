@@ -160,6 +160,26 @@ def test_as_many_as_there_are_come_back_as_they_went_in() -> None:
     assert store.get(("shop", "c7")) == msgspec.convert(bodies[7], ClientCertificate)
 
 
+@pytest.mark.parametrize(
+    ("conditions", "ailing"),
+    [
+        ([], ["billing"]),
+        ([READY], []),
+        ([READY | {"status": "False"}], ["billing"]),
+        ([READY, READY | {"type": "Issuing"}], ["billing"]),
+        ([READY, READY | {"type": "Issuing", "status": "False"}], []),
+    ],
+)
+def test_those_that_are_not_ready_or_wait_are_found_by_themselves(
+    conditions: list[dict[str, str]], ailing: list[str]
+) -> None:
+    told = Told()
+    told.saw(5, status={"conditions": conditions})
+    assert [item.metadata.name for item in told.store.ailing()] == ailing
+    told.saw(6, status={"conditions": [READY]})
+    assert list(told.store.ailing()) == []
+
+
 class TestAnObjectThatCannotBeRead:
     def test_keeps_what_was_known_and_leaves_the_others_alone(self, caplog: pytest.LogCaptureFixture) -> None:
         told = Told()

@@ -39,8 +39,10 @@ from mintls.reconcile.keystores import PASSWORDS_VERSION, passwords_version, wan
 from mintls.reconcile.reasons import Reason
 
 
-def must_read(seen: Observed) -> bool:
+def must_read(seen: Observed, wanted: Wanted | Blocked | None = None) -> bool:
     """Whether the Secret's data has to be read before ``decide``.
+
+    ``wanted`` is what ``wanted_credential`` says of it, if that is known already; so it is for those below.
 
     It does not while the Secret is the very version that was found whole and has what is wanted. So a restart with
     10,000 current Secrets reads none of them; a renewal reads its Secret only to keep the key. Somebody else's Secret
@@ -50,7 +52,7 @@ def must_read(seen: Observed) -> bool:
         return False
     if not is_ours(seen) or seen.secret.resource_version != seen.whole_version:
         return True
-    wanted = wanted_credential(seen)
+    wanted = wanted or wanted_credential(seen)
     if isinstance(wanted, Blocked):
         return False
     there = _situation(seen, wanted)
@@ -61,9 +63,9 @@ def must_read(seen: Observed) -> bool:
     return wanted.keeps_key and first_violation(ISSUE_CHECKS, there) is not None and _postponed_until(seen) is None
 
 
-def must_read_passwords(seen: Observed) -> bool:
+def must_read_passwords(seen: Observed, wanted: Wanted | Blocked | None = None) -> bool:
     """Whether the passwords of keystores have to be read before ``decide``; asked after ``must_read``."""
-    wanted = wanted_credential(seen)
+    wanted = wanted or wanted_credential(seen)
     if isinstance(wanted, Blocked) or not wanted.keystores:
         return False
     return seen.contents is not None or first_violation(ISSUE_CHECKS, _situation(seen, wanted)) is not None
@@ -78,13 +80,13 @@ def _passwords_are_known(seen: Observed, wanted: Wanted) -> bool:
     return bool(version) and version in {seen.right_passwords, said}
 
 
-def decide(seen: Observed) -> Decision:
+def decide(seen: Observed, wanted: Wanted | Blocked | None = None) -> Decision:
     """What to do now. The same answer for a new object, a changed one, a restart, a timer and a changed Secret.
 
     Raises:
         ValueError: ``contents`` or ``passwords`` were not read although they are asked for.
     """
-    wanted = wanted_credential(seen)
+    wanted = wanted or wanted_credential(seen)
     if isinstance(wanted, Blocked):
         return wanted
     there = _situation(seen, wanted)
