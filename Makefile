@@ -87,8 +87,8 @@ bench: bench-issuer bench-operator ## Measure everything beside a peer; ends wit
 bench-issuer: setup ## Measure the issuer beside node's oidc-provider; two cores, node, a quarter of an hour; BASE=commit measures that, too
 	@PYTHONPATH=tests:hack $(RUN) python -m bench issuer $(if $(BASE),--base $(BASE))
 
-bench-operator: setup ## Measure the operator beside cert-manager, and with 10,000 certificates; Go, half an hour
-	@PYTHONPATH=tests:hack $(RUN) python -m bench operator
+bench-operator: setup ## Measure the operator beside cert-manager, and with 10,000 certificates; Go, half an hour; BASE=commit measures that, too
+	@PYTHONPATH=tests:hack $(RUN) python -m bench operator $(if $(BASE),--base $(BASE))
 
 bench-profile: setup ## Show where the issuer's time goes under load
 	@PYTHONPATH=tests:hack $(RUN) python -m bench profile

@@ -53,14 +53,19 @@ def issuer(*, smoke: bool, base: str | None, output: Path) -> None:
 
 @main.command()
 @click.option("--smoke", is_flag=True, help="A few objects: shows that the harness works, and nothing else.")
+@click.option(
+    "--base", metavar="COMMIT", help="Measure bursts of this commit's operator, too: so a regression is seen."
+)
 @click.option("--output", type=click.Path(path_type=Path), default=_OUTPUT, show_default=True)
-def operator(*, smoke: bool, output: Path) -> None:
+def operator(*, smoke: bool, base: str | None, output: Path) -> None:
     """The operator beside cert-manager, and with many objects."""
     results = OperatorResults(machine.described())
+    size = operator_bench.SMOKE if smoke else operator_bench.FULL
 
     async def run(folder: Path) -> None:
+        source = machine.checked_out(base, folder / "base") / "operator" if base else None
         async with kubernetes(folder) as world:
-            await operator_bench.measure(world, folder, results, operator_bench.SMOKE if smoke else operator_bench.FULL)
+            await operator_bench.measure(world, folder, results, size, source)
 
     _measured(run)
     name = "operator-smoke" if smoke else "operator"

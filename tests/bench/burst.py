@@ -128,7 +128,13 @@ async def ready_of(
     version = ""
     async for page in api.list_pages(resource.collection(NAMESPACE)):
         version = page["metadata"]["resourceVersion"]
-    looking = asyncio.create_task(_all_ready(api, resource, set(names), version, holds or is_ready))
+    opened = asyncio.Event()
+    looking = asyncio.create_task(
+        _all_ready(api, resource, set(names), version, holds=holds or is_ready, on_open=opened.set)
+    )
+    opening = asyncio.create_task(opened.wait())
+    await asyncio.wait([looking, opening], return_when=asyncio.FIRST_COMPLETED)
+    opening.cancel()
 
     async def last() -> float:
         try:
@@ -144,12 +150,18 @@ async def ready_of(
 
 
 async def _all_ready(
-    api: ApiClient, resource: Resource, missing: set[str], version: str, holds: Callable[[Object], bool]
+    api: ApiClient,
+    resource: Resource,
+    missing: set[str],
+    version: str,
+    *,
+    holds: Callable[[Object], bool],
+    on_open: Callable[[], None],
 ) -> float:
     path = resource.collection(NAMESPACE)
     while missing:
         try:
-            async with contextlib.aclosing(api.watch(path, resource_version=version)) as events:
+            async with contextlib.aclosing(api.watch(path, resource_version=version, on_open=on_open)) as events:
                 async for kind, item in events:
                     version = item["metadata"]["resourceVersion"]
                     if kind in {"ADDED", "MODIFIED"} and holds(item):

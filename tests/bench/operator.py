@@ -20,7 +20,7 @@ from bench.cluster import NAMESPACE, OTHER_NAMESPACE, pids
 from bench.installation import until_ready
 from bench.machine import CannotMeasure, cpu_seconds, is_running, rss_mib
 from bench.operatorprocess import Programs
-from bench.operatorresults import OURS, PEER, OperatorResults
+from bench.operatorresults import BASE, OURS, PEER, OperatorResults
 from bench.spread import fullest_minute
 from bench.tokens import asking, token_after
 from builders.world import World, eventually
@@ -78,6 +78,7 @@ class Bench:
         results: Where the figures go.
         size: How much is measured.
         certificates: Names of all ClientCertificates so far.
+        base: Another commit's ``operator`` folder, if that is measured, too.
     """
 
     world: World
@@ -85,6 +86,7 @@ class Bench:
     results: OperatorResults
     size: Size
     certificates: list[str]
+    base: Path | None = None
 
     def new(self, prefix: str, count: int) -> list[str]:
         """Further names; they count as certificates from now on."""
@@ -97,14 +99,21 @@ class Bench:
         return await asyncio.to_thread(writes, self.world.cluster)
 
 
-async def measure(world: World, folder: Path, results: OperatorResults, size: Size) -> None:
+async def measure(world: World, folder: Path, results: OperatorResults, size: Size, base: Path | None = None) -> None:
     """Everything, in an order in which one leaves to the next what it needs.
+
+    Args:
+        world: The cluster.
+        folder: Of logs and keys.
+        results: Where the figures go.
+        size: How much is measured.
+        base: Another commit's ``operator`` folder, whose bursts are measured beside ours.
 
     Raises:
         CannotMeasure: Something did not become ready.
         BuildError: cert-manager cannot be built here.
     """
-    bench = Bench(world, Programs(world, folder), results, size, [])
+    bench = Bench(world, Programs(world, folder), results, size, [], base)
     await world.api.create(
         CERTIFICATE_AUTHORITIES.collection(),
         {
@@ -139,18 +148,26 @@ async def measure(world: World, folder: Path, results: OperatorResults, size: Si
 async def _beside_the_peer(bench: Bench) -> None:
     certmanager.install(bench.world)
     for number in range(bench.size.rounds):
-        order = [_ours, _peer] if number % 2 == 0 else [_peer, _ours]
-        for one in order:
+        order = [_ours, *([_base] if bench.base else []), _peer]
+        for one in order if number % 2 == 0 else reversed(order):
             await one(bench, number)
 
 
 async def _ours(bench: Bench, number: int) -> None:
-    names = bench.new(f"beside-{number}", bench.size.beside)
-    with bench.programs.operator() as pid, bench.programs.issuer():
+    await _by(bench, OURS, f"beside-{number}")
+
+
+async def _base(bench: Bench, number: int) -> None:
+    await _by(bench, BASE, f"base-{number}", bench.base)
+
+
+async def _by(bench: Bench, program: str, prefix: str, source: Path | None = None) -> None:
+    names = bench.new(prefix, bench.size.beside)
+    with bench.programs.operator(source) as pid, bench.programs.issuer():
         await until_ready(bench.programs.health, bench.programs.operator_log)
         await until_ready(bench.programs.probes, bench.programs.issuer_log)
         await _clients(bench, names)
-        bench.results.add("beside", OURS, await burst(bench.world, Mintls(), names, pid))
+        bench.results.add("beside", program, await burst(bench.world, Mintls(), names, pid))
 
 
 async def _peer(bench: Bench, number: int) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
-from bench.operatorresults import OURS, PEER, OperatorResults
+from bench.operatorresults import BASE, OURS, PEER, OperatorResults
 
-_COLOURS = {OURS: "#1f6f5c", PEER: "#c98a2b"}
+_COLOURS = {OURS: "#1f6f5c", PEER: "#c98a2b", BASE: "#7a8a99"}
 _PANELS = (
     ("rate", "certificates a second"),
     ("writes", "writes for each certificate"),

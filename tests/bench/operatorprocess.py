@@ -32,8 +32,12 @@ class Programs:
     probes: int = field(default_factory=free_port)
 
     @contextmanager
-    def operator(self) -> Iterator[int]:
-        """The operator while the block lasts; gives its process id."""
+    def operator(self, source: Path | None = None) -> Iterator[int]:
+        """The operator while the block lasts; gives its process id.
+
+        Args:
+            source: Another commit's ``operator`` folder.
+        """
         where = self.world.installation
         folder, variables = self.world.service_account("mintls-operator")
         command = [
@@ -43,7 +47,9 @@ class Programs:
             *("--issuer-replica", f"127.0.0.1:{self.world.ports[1]}"),
             *("--health-address", f"127.0.0.1:{self.health}"),
         ]
-        with running(command, self.operator_log, os.environ | variables) as pid:
+        environment = os.environ | variables
+        environment |= {"PYTHONPATH": f"{source}:{environment.get('PYTHONPATH', '')}"} if source else {}
+        with running(command, self.operator_log, environment) as pid:
             yield pid
 
     @contextmanager

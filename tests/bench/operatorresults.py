@@ -10,7 +10,7 @@ import msgspec
 from bench.burst import Outcome
 from bench.results import Spread, Target, table
 
-OURS, PEER = "mintls", "cert-manager"
+OURS, PEER, BASE = "mintls", "cert-manager", "base"
 _FIGURES = ("rate", "writes", "cpu_ms", "rss_mib")
 
 
@@ -30,9 +30,9 @@ class OperatorResults:
         """A figure of an ``Outcome`` over the rounds."""
         return Spread.of(getattr(outcome, figure) for outcome in self.bursts[scenario][program])
 
-    def ratio(self, figure: str) -> Spread:
-        """How many times the peer's figure ours is, round by round."""
-        pairs = zip(self.bursts["beside"][OURS], self.bursts["beside"][PEER], strict=True)
+    def ratio(self, figure: str, other: str = PEER) -> Spread:
+        """How many times the figure of another program ours is, round by round."""
+        pairs = zip(self.bursts["beside"][OURS], self.bursts["beside"][other], strict=True)
         return Spread.of(getattr(ours, figure) / getattr(peer, figure) for ours, peer in pairs)
 
     def save(self, path: Path) -> None:
@@ -61,7 +61,8 @@ class OperatorResults:
             for program, outcomes in programs.items():
                 spreads = (str(self.spread(scenario, program, figure)) for figure in _FIGURES)
                 yield scenario, program, f"{len(outcomes)} times {outcomes[0].count:,}", *spreads
-        yield "beside", f"{OURS} / {PEER}", "", *(str(self.ratio(figure)) for figure in _FIGURES)
+        for other in sorted(self.bursts["beside"].keys() - {OURS}):
+            yield "beside", f"{OURS} / {other}", "", *(str(self.ratio(figure, other)) for figure in _FIGURES)
 
     def targets(self) -> Iterator[Target]:
         """The targets, with what this run says of them."""

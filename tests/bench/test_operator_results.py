@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bench.burst import Outcome
 from bench.operatorplot import draw
-from bench.operatorresults import OURS, PEER, OperatorResults
+from bench.operatorresults import BASE, OURS, PEER, OperatorResults
 from bench.results import Spread
 from bench.spread import fullest_minute
 
@@ -36,6 +36,15 @@ def results(*rates: tuple[float, float]) -> OperatorResults:
 
 def test_a_ratio_is_of_the_same_round() -> None:
     assert results((300, 100), (30, 10)).ratio("rate") == Spread(3, 3, 3)
+
+
+def test_another_commit_is_shown_where_it_was_measured() -> None:
+    value = results((300, 100))
+    assert "| beside | mintls / base " not in value.text()
+    value.add("beside", BASE, outcome(150))
+
+    assert value.ratio("rate", BASE) == Spread(2, 2, 2)
+    assert "| beside | mintls / base " in value.text()
 
 
 def test_each_target_is_judged_by_its_own_figure() -> None:
