@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from mintls.controllers.issuedcertificates import IssuedCertificates
 from mintls.controllers.keys import Key
 from mintls.controllers.objects import version_of
-from mintls.controllers.publishedlists import RECORD, RECORD_FILE, Found, PublishedLists
+from mintls.controllers.publishedlists import LISTS, RECORD, RECORD_FILE, Found, PublishedLists
 from mintls.controllers.publishing import Publishing
 from mintls.controllers.refusals import violation_of
 from mintls.controllers.scheduler import Clock
 from mintls.kube.errors import ApiError
 from mintls.reconcile.issuedcertificates import fitted
+from mintls.reconcile.revocationlist import still_needed
 
 _SPACING = timedelta(seconds=5)
 """Between two writes of a record, unless the Lease has no room for longer."""
@@ -31,7 +32,7 @@ class IssuedRecordController:
 
         Args:
             publishing: Writes the ConfigMap.
-            published: Told of it.
+            published: The ConfigMaps as they are now; told of this one.
             issued: What was issued.
             clock: The time.
         """
@@ -66,6 +67,9 @@ class IssuedRecordController:
         return None
 
     async def _write(self, name: str) -> None:
+        published = self._published.get(LISTS, name)
+        lists = published.lists if published else ()
+        self._issued.keep(name, still_needed(self._issued.of(name), lists, self._clock()))
         issued = self._issued.of(name)
         record, octets = fitted(issued)
         body = await self._publishing.write(

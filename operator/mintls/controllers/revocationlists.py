@@ -71,7 +71,7 @@ class RevocationListController:
         if last is not None and last <= now < last + _SPACING:
             return last + _SPACING
         seen = self._observe(name, now)
-        self._issued.keep(name, decisions.still_needed(seen))
+        self._issued.keep(name, decisions.still_needed(seen.issued, seen.found, now))
         try:
             return await self._carry_out(name, seen, keys)
         except ApiError as error:

@@ -110,10 +110,16 @@ def decide(seen: Observed) -> Decision:
     return Publish((*lists, *_kept(seen)), left_out)
 
 
-def still_needed(seen: Observed) -> frozenset[Issued]:
-    """What has to be remembered of what was issued: what has not ended, and what is on a list that is published."""
-    listed = frozenset(serial for one in seen.found for serial in one.revoked)
-    return frozenset(one for one in seen.issued if one.not_after >= seen.now or one.serial in listed)
+def still_needed(issued: Iterable[Issued], found: Iterable[RevocationList], now: datetime) -> frozenset[Issued]:
+    """What has to be remembered of what was issued: what has not ended, and what is on a list that is published.
+
+    Args:
+        issued: What was issued.
+        found: The lists that are published.
+        now: The time.
+    """
+    listed = frozenset(serial for one in found for serial in one.revoked)
+    return frozenset(one for one in issued if one.not_after >= now or one.serial in listed)
 
 
 def _found(seen: Observed, signer: Signer) -> RevocationList | None:

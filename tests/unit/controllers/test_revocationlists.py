@@ -94,7 +94,7 @@ class World:
         return self.now
 
     def issue(self, name: str = "billing", *, status: dict[str, Any] | None = None) -> Leaf:
-        leaf = self.ca.client()
+        leaf = self.ca.client(not_after=self.now + DAY)
         version = str(10 + len(self.bodies))
         self.bodies[name] = certificate_body(name, status=status, resourceVersion=version)
         self.certificates.saw(self.bodies[name])
@@ -281,6 +281,21 @@ class TestTheRecord:
         world.now += timedelta(seconds=5)
         await world.look()
         assert world.api.writes.count(("create", RECORDED)) == 2
+
+    async def test_has_no_room_for_who_has_ended(self) -> None:
+        """Lists are looked at every few days; objects whose certificates live for a day have a new one meanwhile."""
+        world = World()
+        for number in range(MOST_PENDING + 1):
+            world.issue(str(number))
+        assert await world.records.reconcile(RECORD_KEY) is None
+        world.now += 2 * DAY
+        for number in range(MOST_PENDING + 1):
+            world.issue(f"later-{number}")
+        assert await world.records.reconcile(RECORD_KEY) is None
+        found = found_of(world.api.objects[RECORDED])
+        assert found is not None
+        assert len(found.record) == MOST_PENDING + 1
+        assert all(one.not_after > world.now for one in found.record)
 
     async def test_is_written_now_and_then_in_a_burst(self) -> None:
         world, number = World(), count()
