@@ -19,7 +19,7 @@ MOST_PENDING = 200
 """So many certificates of an authority stand in the Lease, 13 KiB; with more of them they go into its ConfigMap."""
 
 _PRESSING = 700
-"""With so many of them they must not wait for the ConfigMap any longer: another moment, and the Lease has no room."""
+"""With so many of them the ConfigMap has to follow soon: the Lease has room for those of a second or two of a burst."""
 
 _MOST_IN_LEASE = 1000
 """In a burst, until the ConfigMap is written. The annotations of an object have 256 KiB."""
@@ -112,7 +112,7 @@ class IssuedCertificates:
         return len(self._pending[authority]) > MOST_PENDING
 
     def record_presses(self, authority: str) -> bool:
-        """Whether it has to do so at once."""
+        """Whether it has to do so soon."""
         return len(self._pending[authority]) > _PRESSING
 
     # --- forget ---

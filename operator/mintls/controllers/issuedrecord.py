@@ -12,14 +12,17 @@ from mintls.controllers.keys import Key
 from mintls.controllers.objects import version_of
 from mintls.controllers.publishedlists import LISTS, RECORD, RECORD_FILE, Found, PublishedLists
 from mintls.controllers.publishing import Publishing
-from mintls.controllers.refusals import violation_of
 from mintls.controllers.scheduler import Clock
 from mintls.kube.errors import ApiError
 from mintls.reconcile.issuedcertificates import fitted
 from mintls.reconcile.revocationlist import still_needed
 
 _SPACING = timedelta(seconds=5)
-"""Between two writes of a record, unless the Lease has no room for longer."""
+"""Between two writes of a record."""
+
+_PRESSING = timedelta(seconds=1)
+"""The same where the Lease has not much room left. Not at once: where it cannot be written, that would be tried, and
+told, with each certificate."""
 
 
 class IssuedRecordController:
@@ -54,14 +57,13 @@ class IssuedRecordController:
         name, now = key.name, self._clock()
         if not self._issued.record_due(name):
             return None
-        last = self._written.get(name)
-        if last is not None and last <= now < last + _SPACING and not self._issued.record_presses(name):
-            return last + _SPACING
+        last, spacing = self._written.get(name), _PRESSING if self._issued.record_presses(name) else _SPACING
+        if last is not None and last <= now < last + spacing:
+            return last + spacing
         try:
             await self._write(name)
         except ApiError as error:
-            problem = violation_of(error, "the record of issued certificates was not written")
-            await self._publishing.announce(name, problem)
+            await self._publishing.failed(RECORD, name, error)
             raise
         self._written[name] = self._clock()
         return None

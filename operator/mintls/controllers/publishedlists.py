@@ -104,10 +104,11 @@ class PublishedLists:
     def found_of(self, body: Mapping[str, Any]) -> Found | None:
         """What the informer tells of: what is there, if it is of that very version, so that it is kept once."""
         read = _begin(body)
-        known = self.get(read.component, read.authority) if read is not None else None
-        if known is not None and read is not None and (known.version, known.ours) == (read.version, read.ours):
-            return known
-        return _read(read, body) if read is not None else None
+        if read is None:
+            return None
+        known = self.get(read.component, read.authority)
+        is_same = known is not None and (known.version, known.ours) == (read.version, read.ours)
+        return known if is_same else _read(read, body)
 
     def lists(self) -> dict[str, tuple[RevocationList, ...]]:
         """The CRLs of each authority that has some."""

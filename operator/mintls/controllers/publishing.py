@@ -6,14 +6,17 @@ from typing import Any
 
 from mintls.api.v1alpha1 import CertificateAuthority
 from mintls.controllers.objects import ObjectStore
-from mintls.controllers.publishedlists import PublishedLists, labels_of, name_of
+from mintls.controllers.publishedlists import LISTS, RECORD, PublishedLists, labels_of, name_of
+from mintls.controllers.refusals import violation_of
 from mintls.controllers.reporting import Reporter
 from mintls.controllers.writer import Writer
-from mintls.kube.errors import AlreadyExists
+from mintls.kube.errors import AlreadyExists, ApiError
 from mintls.kube.paths import CONFIGMAPS
 from mintls.reconcile.announcement import Announcement
 from mintls.reconcile.credential import Violation
 from mintls.reconcile.reasons import Reason
+
+_NOT_WRITTEN = {LISTS: "the CRL was not published", RECORD: "the record of issued certificates was not written"}
 
 
 class Publishing:
@@ -59,11 +62,15 @@ class Publishing:
         if there.ours:
             return await self._writer.apply(CONFIGMAPS.item(self._namespace, target), body)
         message = (
-            f"the CRL was not published: ConfigMap {self._namespace}/{target} was made by somebody else, and is left "
+            f"{_NOT_WRITTEN[component]}: ConfigMap {self._namespace}/{target} was made by somebody else, and is left "
             "as it is; delete it, and it is made by Mintls"
         )
-        await self.announce(name, Violation(Reason.CRL_NOT_PUBLISHED, message))
+        await self._announce(name, Violation(Reason.CRL_NOT_PUBLISHED, message))
         return None
+
+    async def failed(self, component: str, name: str, error: ApiError) -> None:
+        """Tell that it was not written."""
+        await self._announce(name, violation_of(error, _NOT_WRITTEN[component]))
 
     async def no_room(self, name: str, what: str) -> None:
         """Tell that a ConfigMap cannot hold everything."""
@@ -71,10 +78,9 @@ class Publishing:
             f"{what}: a ConfigMap has no room for them. The token issuer refuses them all the same; verifiers that go "
             "by the CRL do so again after a root rotation (kubectl mintls rotate-root)"
         )
-        await self.announce(name, Violation(Reason.CRL_FULL, message))
+        await self._announce(name, Violation(Reason.CRL_FULL, message))
 
-    async def announce(self, name: str, violation: Violation) -> None:
-        """Post an event about the authority of that name, if there is one."""
+    async def _announce(self, name: str, violation: Violation) -> None:
         authority = self._authorities.get(("", name))
         if authority is not None:
             await self._reporter.announce(

@@ -12,7 +12,6 @@ from mintls.controllers.keys import Key
 from mintls.controllers.objects import ObjectStore, version_of
 from mintls.controllers.publishedlists import LISTS, LISTS_FILE, Found, PublishedLists
 from mintls.controllers.publishing import Publishing
-from mintls.controllers.refusals import violation_of
 from mintls.controllers.scheduler import Clock
 from mintls.core.pki.crl import RevocationList, encode_lists, sign_list
 from mintls.core.pki.keys import PrivateKey
@@ -75,7 +74,7 @@ class RevocationListController:
         try:
             return await self._carry_out(name, seen, keys)
         except ApiError as error:
-            await self._publishing.announce(name, violation_of(error, "the CRL was not published"))
+            await self._publishing.failed(LISTS, name, error)
             raise
 
     def _observe(self, name: str, now: datetime) -> decisions.Observed:

@@ -314,8 +314,10 @@ class TestTheRecord:
         world.now = again
         assert await world.records.reconcile(RECORD_KEY) is None
         assert world.api.writes == [("create", RECORDED), ("apply", RECORDED)]
-        # What the Lease would have no room for in a moment does not wait.
+        # What the Lease would have no room for in a moment does not wait as long.
         issue(701)
+        assert await world.records.reconcile(RECORD_KEY) == world.now + timedelta(seconds=1)
+        world.now += timedelta(seconds=1)
         assert await world.records.reconcile(RECORD_KEY) is None
         assert len(world.api.writes) == 3
         assert world.issued.text() == ""
@@ -330,6 +332,18 @@ class TestTheRecord:
         await world.look()
         assert [event["reason"] for event in world.api.events] == ["CRLFull"]
         assert world.api.writes.count(("create", RECORDED)) == 1
+
+    async def test_that_cannot_be_written_is_not_told_with_each_certificate(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        world = World()
+        theirs = {"metadata": {"name": "mintls-issued-default", "resourceVersion": "1"}}
+        world.published.changed(Change("put", ("mintls-system", "x"), None, found_of(theirs)))
+        for number in range(710):
+            world.issue(str(number))
+            await world.records.reconcile(RECORD_KEY)
+        assert [event["reason"] for event in world.api.events] == ["CRLNotPublished"]
+        assert caplog.text.count("was made by somebody else") == 1
 
     async def test_forgets_who_has_ended(self) -> None:
         world = World()
