@@ -1,12 +1,10 @@
 """The custom resources as this process last saw them, from watch events, from sweeps, and from our own writes.
 
-Each is kept packed, and read when it is asked for, which takes some microseconds. As Python objects, one for each
-string of a status, an object took ten times the memory, and every garbage collection had to walk through all of them.
+Each is kept packed, and read when it is asked for.
 """
 
 import logging
 import sys
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
@@ -16,6 +14,7 @@ import msgspec
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthClient
 from mintls.api.v1alpha1.meta import GROUP
+from mintls.controllers.packing import Packing
 from mintls.reconcile.conditions import holds
 
 logger = logging.getLogger(__name__)
@@ -58,32 +57,6 @@ class _Kept(msgspec.Struct, frozen=True, gc=False):
 _head = msgspec.json.Decoder(_Head)
 
 
-class _Packing[T]:
-    """Objects of one kind as msgpack, compressed by what they have in common with the first of them."""
-
-    def __init__(self, type_: type[T]) -> None:
-        self._alike = b""
-        self._encode = msgspec.msgpack.Encoder().encode
-        self._decode = msgspec.msgpack.Decoder(type_).decode
-        self._decode_head = msgspec.msgpack.Decoder(_Head).decode
-
-    def pack(self, item: T) -> bytes:
-        octets = self._encode(item)
-        # What is packed is not unpacked without it: it stays, whatever becomes of that first object.
-        self._alike = self._alike or octets
-        deflate = zlib.compressobj(zlib.Z_BEST_SPEED, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=self._alike)
-        return deflate.compress(octets) + deflate.flush()
-
-    def unpack(self, packed: bytes) -> T:
-        return self._decode(self._inflate(packed))
-
-    def uid(self, packed: bytes) -> str:
-        return self._decode_head(self._inflate(packed)).metadata.uid
-
-    def _inflate(self, packed: bytes) -> bytes:
-        return zlib.decompressobj(-zlib.MAX_WBITS, zdict=self._alike).decompress(packed)
-
-
 class ObjectStore[T: CustomResource]:
     """Objects of one kind, each in its newest version.
 
@@ -104,7 +77,7 @@ class ObjectStore[T: CustomResource]:
         self.type = type_
         self._on_change = on_change
         self._json = msgspec.json.Decoder(type_)
-        self._packing = _Packing(type_)
+        self._packing = Packing(type_)
         self._unpack = lru_cache(_AT_HAND)(self._packing.unpack)
         self._objects: dict[ObjectKey, _Kept] = {}
         self._unreadable: dict[ObjectKey, str] = {}
@@ -129,7 +102,8 @@ class ObjectStore[T: CustomResource]:
 
     def uids(self) -> dict[ObjectKey, str]:
         """The uid of each object, also of one that cannot be read."""
-        return self._unreadable | {key: self._packing.uid(kept.packed) for key, kept in self._objects.items()}
+        unpack = self._packing.unpack
+        return self._unreadable | {key: unpack(kept.packed).metadata.uid for key, kept in self._objects.items()}
 
     def saw(self, body: Mapping[str, Any]) -> None:
         """An object changed."""

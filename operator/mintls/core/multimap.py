@@ -1,13 +1,14 @@
 """Several values for a key, where nearly every key has one: that one costs no set of its own."""
 
 from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
 
 
+@dataclass(slots=True)
 class MultiMap[K: Hashable, V: Hashable]:
     """Keys with the set of their values; no value may be a set itself. A key without values is not there."""
 
-    def __init__(self) -> None:
-        self._entries: dict[K, V | set[V]] = {}
+    _entries: dict[K, V | set[V]] = field(default_factory=dict)
 
     def add(self, key: K, value: V) -> None:
         """Add a value, if the key has not got it yet."""
@@ -33,11 +34,6 @@ class MultiMap[K: Hashable, V: Hashable]:
             return frozenset()
         entry = self._entries[key]
         return frozenset(entry) if isinstance(entry, set) else frozenset((entry,))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, MultiMap) and self._entries == other._entries
-
-    __hash__ = None  # type: ignore[assignment]  # it changes
 
     def __iter__(self) -> Iterator[K]:
         """The keys that have values."""

@@ -49,10 +49,9 @@ class WatchEvent(msgspec.Struct, frozen=True):
     object: Object
 
 
-class ListMeta(msgspec.Struct, frozen=True, rename="camel"):
-    """``metadata`` of a list."""
+class ListMeta(msgspec.Struct, frozen=True):
+    """What of a list's ``metadata`` is read."""
 
-    resource_version: str = ""
     continue_: str = msgspec.field(name="continue", default="")
 
 
