@@ -6,10 +6,7 @@ does in a burst. And it would remember 700 octets of each for as long as it exis
 
 from typing import Any
 
-from mintls.controllers.kopfalone import kopf
-
-# A parameter of ``kopf.spawn_tasks`` takes one; the class is exported nowhere else. After kopfalone, which imports it.
-from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory  # isort: skip
+from mintls.controllers.kopfalone import ResourceMemories, ResourceMemory, kopf
 
 
 class NoDiffBase(kopf.DiffBaseStorage):

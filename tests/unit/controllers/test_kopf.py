@@ -12,7 +12,7 @@ def test_an_operator_imports_no_client_library_that_kopf_would_like() -> None:
     """In a process of its own: another test may have imported one."""
     program = f"import mintls.cli.operator, sys; print([name for name in {_UNWANTED} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]", "20 MiB and a third of its start"
+    assert done.stdout.strip() == "[]", "20 MiB and a third of its imports"
 
 
 def test_a_client_library_can_be_imported_afterwards() -> None:
