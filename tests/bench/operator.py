@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from bench.machine import CannotMeasure, cpu_seconds, is_running, rss_mib
 from bench.operatorprocess import Programs
 from bench.operatorresults import BASE, OURS, PEER, OperatorResults
 from bench.spread import fullest_minute
-from bench.tokens import asking, token_after
+from bench.tokens import Told, asking, token_after
 from builders.world import World, eventually
 from clusterlib.progress import Progress
 from mintls.api.v1alpha1.certificateauthority import ROTATE_REQUESTED
@@ -332,8 +333,39 @@ def _renewed(item: Object) -> bool:
     return bool(item.get("status", {}).get("observedRenewRequest") == "at-once")
 
 
+@dataclass
+class _Meanwhile:
+    """What became of a client while something else happened.
+
+    Attributes:
+        told: Its tokens.
+        began: When it was ready, by the monotonic clock.
+        writes: What the API server carried out since, when the block has ended.
+    """
+
+    told: Told
+    began: float
+    writes: int = 0
+
+
+@contextlib.asynccontextmanager
+async def _client_that_asks(bench: Bench, name: str) -> AsyncIterator[_Meanwhile]:
+    """An operator at rest, and a client that gets tokens all the time while the block lasts."""
+    with bench.programs.operator():
+        await until_ready(bench.programs.health, bench.programs.operator_log)
+        await token_after(bench.world, name, bench.programs.folder)
+        await _idle(bench)
+        before = await bench.writes()
+        async with asking(bench.world, name, bench.programs.folder) as told:
+            seen = _Meanwhile(told, time.monotonic())
+            yield seen
+        seen.writes = (await bench.writes() - before).total()
+    for failure in told.failures[:3]:
+        Progress().say(f"failed: {failure}")
+
+
 async def _another_intermediate(bench: Bench) -> None:
-    """The Secret of the one that signs is lost, so that there has to be another; a client gets tokens all the time."""
+    """The Secret of the one that signs is lost, so that there has to be another."""
     [name] = bench.new("by-intermediate", 1)
 
     async def signer() -> str:
@@ -345,45 +377,28 @@ async def _another_intermediate(bench: Bench) -> None:
     async def another() -> bool:
         return await signer() != before
 
-    with bench.programs.operator():
-        await until_ready(bench.programs.health, bench.programs.operator_log)
-        await token_after(bench.world, name, bench.programs.folder)
-        await _idle(bench)
-        made, began = await bench.writes(), time.monotonic()
-        async with asking(bench.world, name, bench.programs.folder) as told:
-            await bench.world.api.delete(_INTERMEDIATE)
-            await eventually(another, within=_START_SECONDS, every=_LOOK_SECONDS)
-            signs = time.monotonic() - began
-            await asyncio.sleep(_QUIET_SECONDS)
-            await _idle(bench)
-        count = (await bench.writes() - made).total() - 1
     single = bench.results.single
-    single["s until another intermediate signs"] = signs
-    single["writes by another intermediate"] = count
-    single["failed token requests by another intermediate"] = len(told.failures)
+    async with _client_that_asks(bench, name) as meanwhile:
+        await bench.world.api.delete(_INTERMEDIATE)
+        await eventually(another, within=_START_SECONDS, every=_LOOK_SECONDS)
+        single["s until another intermediate signs"] = time.monotonic() - meanwhile.began
+        await asyncio.sleep(_QUIET_SECONDS)
+        await _idle(bench)
+    single["writes by another intermediate"] = meanwhile.writes - 1  # the deletion
+    single["failed token requests by another intermediate"] = len(meanwhile.told.failures)
 
 
 async def _another_root(bench: Bench) -> None:
-    """Another root is made, trusted, signs; a client gets tokens all the time."""
+    """Another root is made, trusted, signs."""
     [name] = bench.new("in-rotation", 1)
-    with bench.programs.operator():
-        await until_ready(bench.programs.health, bench.programs.operator_log)
-        await token_after(bench.world, name, bench.programs.folder)
-        await _idle(bench)
-        before, began = await bench.writes(), time.monotonic()
-        async with asking(bench.world, name, bench.programs.folder) as told:
-            await bench.world.api.merge_patch(_AUTHORITY, {"metadata": {"annotations": {ROTATE_REQUESTED: "now"}}})
-            switched = await _phase(bench, "Reissuing") - began
-            retiring = await _phase(bench, "Retiring") - began
-        made = (await bench.writes() - before).total()
     single = bench.results.single
-    single["s until another root signs"] = switched
-    single["s until all certificates are of the other root"] = retiring
-    single["writes for each certificate by another root"] = made / len(bench.certificates)
-    single["tokens asked for meanwhile"] = told.asked
-    single["failed token requests meanwhile"] = len(told.failures)
-    for failure in told.failures[:3]:
-        Progress().say(f"failed: {failure}")
+    async with _client_that_asks(bench, name) as meanwhile:
+        await bench.world.api.merge_patch(_AUTHORITY, {"metadata": {"annotations": {ROTATE_REQUESTED: "now"}}})
+        single["s until another root signs"] = await _phase(bench, "Reissuing") - meanwhile.began
+        single["s until all certificates are of the other root"] = await _phase(bench, "Retiring") - meanwhile.began
+    single["writes for each certificate by another root"] = meanwhile.writes / len(bench.certificates)
+    single["tokens asked for meanwhile"] = meanwhile.told.asked
+    single["failed token requests meanwhile"] = len(meanwhile.told.failures)
 
 
 async def _phase(bench: Bench, phase: str) -> float:

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from builders.relay import Relay
+from builders.waiting import until
 from clusterlib.cluster import Cluster
 from mintls.kube import client as client_module
 from mintls.kube.client import ApiClient, Object
@@ -29,14 +30,6 @@ async def running(api: ApiClient, resource: Resource, **options: Any) -> AsyncIt
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20) -> float:
-    began = time.monotonic()
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - conditions over plain values
-            await asyncio.sleep(0.01)
-    return time.monotonic() - began
 
 
 def names(subject: Informer[Any]) -> set[str]:

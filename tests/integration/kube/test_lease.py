@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from builders.relay import Relay
+from builders.waiting import until
 from clusterlib.cluster import Cluster
 from mintls.kube.client import ApiClient
 from mintls.kube.lease import Lease
@@ -28,11 +28,6 @@ async def took(wait: Any, at_most: float) -> float:
     async with asyncio.timeout(at_most):
         await wait
     return time.monotonic() - began
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - conditions over plain values
-        await asyncio.sleep(0.01)
 
 
 def kill(lease: Lease) -> None:

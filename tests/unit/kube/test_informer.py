@@ -1,6 +1,6 @@
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from builders.kube import (
     status_object,
     stream,
 )
+from builders.waiting import until
 from mintls.kube import informer as module
 from mintls.kube.client import ApiClient, Object
 from mintls.kube.informer import HEALTHY_SECONDS, Change, Informer, Key
@@ -61,12 +62,6 @@ async def running(api: ApiClient, listener: Listener | None = None, **options: A
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-
-
-async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - conditions over plain values
-            await asyncio.sleep(0.005)
 
 
 def names(subject: Informer[Any]) -> set[str]:

@@ -3,7 +3,7 @@
 import asyncio
 import copy
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from builders.virtual_time import in_virtual_time, now
+from builders.waiting import until
 from mintls.kube.client import ApiClient
 from mintls.kube.errors import AlreadyExists, Conflict, NotFound, Unreachable
 from mintls.kube.lease import TROUBLE_SECONDS, Lease
@@ -94,12 +95,6 @@ async def took(wait: Coroutine[Any, Any, Any] | asyncio.Task[Any], at_most: floa
     async with asyncio.timeout(at_most):
         await wait
     return now() - began
-
-
-async def until(condition: Callable[[], bool], at_most: float = 60) -> None:
-    async with asyncio.timeout(at_most):
-        while not condition():  # noqa: ASYNC110 - conditions over plain values
-            await asyncio.sleep(0.01)
 
 
 def kill(lease: Lease) -> None:
