@@ -4,14 +4,14 @@ import json
 import re
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from builders.helm import CHART, SYSTEM, Helm, HelmRefusedError, Object
+from builders.waiting import poll
 from builders.world import REPOSITORY
 from clusterlib.cluster import Cluster
 
@@ -52,13 +52,6 @@ def kinds(cluster: Cluster) -> list[str]:
     ]
 
 
-def eventually(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, f"not within a minute: {what}"
-        time.sleep(0.1)
-
-
 def get(cluster: Cluster, *arguments: str) -> Object:
     return dict(json.loads(cluster.kubectl("-n", SYSTEM, "get", *arguments, "-o", "json")))
 
@@ -89,7 +82,7 @@ def test_pods_are_let_into_a_restricted_namespace(bare: Cluster) -> None:
         names = [pod["metadata"]["labels"]["app.kubernetes.io/name"] for pod in get(bare, "pods")["items"]]
         return {name: names.count(name) for name in set(names)}
 
-    eventually(lambda: pods() == wanted, "the pods are made")
+    poll(lambda: pods() == wanted, "the pods are made")
 
 
 @pytest.mark.usefixtures("released")
@@ -210,7 +203,7 @@ def test_everything_goes_if_that_is_wanted(admin: Helm, bare: Cluster) -> None:
     admin.run("install", "mintls", CHART, "--set", "crds.keep=false")
     assert len(kinds(bare)) == 4
     admin.run("uninstall", "mintls", "--wait")
-    eventually(lambda: kinds(bare) == [], "the kinds are gone")
+    poll(lambda: kinds(bare) == [], "the kinds are gone")
 
 
 def test_an_upgrade_brings_the_kinds_up_to_date(admin: Helm, bare: Cluster, tmp_path: Path) -> None:

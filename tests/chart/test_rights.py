@@ -17,6 +17,7 @@ from builders import rights
 from builders.helm import CHART, SYSTEM, Helm
 from builders.pki import authority, ec_key
 from builders.servicerequests import pod_certificate_request, signing_request
+from builders.waiting import poll
 from builders.world import REPOSITORY, free_port
 from clusterlib.certmanager import cert_manager_kinds
 from clusterlib.cluster import Cluster
@@ -62,13 +63,6 @@ def running(cluster: Cluster, part: str, folder: Path, *own: str) -> Iterator[No
             process.wait(30)
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, f"not within a minute: {what}"
-        time.sleep(0.2)
-
-
 def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Path) -> None:
     kubectl = released.kubectl
 
@@ -84,20 +78,19 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
     ):
         # An authority, a signing key, the issuer's certificate, a client's, their events and status.
         kubectl("apply", "-f", str(QUICKSTART))
-        until(lambda: exists("-n", "shop", "secret/billing-mtls"), "the credential")
-        until(lambda: exists("-n", SYSTEM, "secret/mintls-issuer-tls"), "the issuer's certificate")
-        until(lambda: "True" in condition(released, "certificateauthority/default"), "the authority is ready")
+        poll(lambda: exists("-n", "shop", "secret/billing-mtls"), "the credential")
+        poll(lambda: exists("-n", SYSTEM, "secret/mintls-issuer-tls"), "the issuer's certificate")
+        poll(lambda: "True" in condition(released, "certificateauthority/default"), "the authority is ready")
 
         # A token is revoked, and a revocation that has expired is swept.
         kubectl("apply", "-f", "-", stdin=json.dumps(EXPIRED))
         call = caller(released, tmp_path, mtls)
-        answers: list[str] = []
-        until(lambda: answers.append(call("/token", "grant_type=client_credentials")) or answers[-1], "a token")
-        token = json.loads(answers[-1])["access_token"]
+        answer = poll(lambda: call("/token", "grant_type=client_credentials"), "a token")
+        token = json.loads(answer)["access_token"]
         assert json.loads(call("/introspect", f"token={token}"))["active"] is True
         assert call("/revoke", f"token={token}") == ""
         assert json.loads(call("/introspect", f"token={token}")) == {"active": False}
-        until(lambda: not exists("-n", SYSTEM, "spentidentifier/long-ago"), "what has expired is swept")
+        poll(lambda: not exists("-n", SYSTEM, "spentidentifier/long-ago"), "what has expired is swept")
 
         # A service account's token is reviewed.
         grants = {"grantTypes": ["urn:ietf:params:oauth:grant-type:token-exchange"]}
@@ -110,10 +103,9 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
         # A client is registered at the issuer, read, changed and deleted.
         kubectl("-n", SYSTEM, "create", "secret", "generic", "registration", f"--from-literal=token={INITIAL}")
         register = registrant(tmp_path, plain)
-        made: list[dict[str, str]] = []
-        until(lambda: made.append(register("POST", "", INITIAL, "{}")) or made[-1], "a client is registered")
-        who = {"client_id": made[-1]["client_id"]}
-        token = made[-1]["registration_access_token"]
+        made = poll(lambda: register("POST", "", INITIAL, "{}"), "a client is registered")
+        who = {"client_id": made["client_id"]}
+        token = made["registration_access_token"]
         changed = register("PUT", f"/{who['client_id']}", token, json.dumps({**who, "client_name": "Partner"}))
         assert changed["client_name"] == "Partner"
         token = changed["registration_access_token"]
@@ -130,25 +122,23 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
         kubectl("create", "clusterrolebinding", "csr", "--clusterrole=csr", "--serviceaccount=shop:billing-app")
         kubectl("create", account, "-f", "-", stdin=json.dumps(signing_request(ec_key(), "account")))
         pod = ("-n", "shop", "get", "podcertificaterequest/pod", "-o", "jsonpath={.status.certificateChain}")
-        until(lambda: kubectl(*pod), "the pod's certificate")
-        until(
-            lambda: kubectl("get", "csr/account", "-o", "jsonpath={.status.certificate}"), "the account's certificate"
-        )
-        until(lambda: exists("clustertrustbundle/mintls.dev:client:roots"), "the roots")
+        poll(lambda: kubectl(*pod), "the pod's certificate")
+        poll(lambda: kubectl("get", "csr/account", "-o", "jsonpath={.status.certificate}"), "the account's certificate")
+        poll(lambda: exists("clustertrustbundle/mintls.dev:client:roots"), "the roots")
         wrong = json.dumps({"spec": {"trustBundle": OTHER_ROOT}})
         kubectl("patch", "clustertrustbundle/mintls.dev:client:roots", "--type=merge", "--patch", wrong)
         shown = ("get", "clustertrustbundle/mintls.dev:client:roots", "-o", "jsonpath={.spec.trustBundle}")
-        until(lambda: kubectl(*shown) != OTHER_ROOT, "the roots are put right")
+        poll(lambda: kubectl(*shown) != OTHER_ROOT, "the roots are put right")
 
         # A pod that had read the credential of before is restarted.
         kubectl("-n", "shop", "annotate", "clientcertificate/billing", "mintls.dev/restart-pods=true")
         kubectl("apply", "-f", "-", stdin=json.dumps(READER))
         reader = ("-n", "shop", "get", "pods", "-l", "app=reader", "-o", "jsonpath={..metadata.name}")
-        until(lambda: kubectl(*reader), "the pod is made")
+        poll(lambda: kubectl(*reader), "the pod is made")
         old = kubectl(*reader)
         kubectl("-n", "shop", "patch", "pod", old, "--subresource=status", "--patch", json.dumps(LONG_AGO))
         kubectl("-n", "shop", "annotate", "clientcertificate/billing", "mintls.dev/renew-requested-at=now")
-        until(lambda: old not in kubectl(*reader), "the pod is restarted")
+        poll(lambda: old not in kubectl(*reader), "the pod is restarted")
 
         # A certificate is asked of cert-manager, and denied; a ClusterIssuer that does not exist is looked for.
         kubectl("apply", "-f", "-", stdin=json.dumps(ISSUER))
@@ -158,40 +148,40 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
             kubectl("apply", "-f", "-", stdin=json.dumps(asking(kind)))
         kubectl("apply", "-f", "-", stdin=json.dumps(ELSEWHERE))
         requests = ("-n", SYSTEM, "get", "certificaterequests", "-o", "name")
-        until(lambda: kubectl(*requests), "the request is made")
+        poll(lambda: kubectl(*requests), "the request is made")
         denied = ("--subresource=status", "--type=merge", "--patch", condition_of("Denied"))
         first = kubectl(*requests).split()[0]
         kubectl("-n", SYSTEM, "patch", first, *denied)
-        until(lambda: first not in kubectl(*requests), "the request goes; the next one is another")
+        poll(lambda: first not in kubectl(*requests), "the request goes; the next one is another")
 
         # A token for Vault is had, though nobody is there to show it to.
         kubectl("apply", "-f", "-", stdin=json.dumps(AT_VAULT))
         told = ("get", "certificateauthority/by-vault", "-o", "jsonpath={.status.conditions[0].reason}")
-        until(lambda: kubectl(*told) == "ExternalUnreachable", "Vault is asked")
+        poll(lambda: kubectl(*told) == "ExternalUnreachable", "Vault is asked")
 
         # A damaged credential is renewed, a damaged intermediate replaced, a damaged trust bundle put right.
         damage = json.dumps({"stringData": {"tls.crt": "damaged"}})
         kubectl("-n", "shop", "patch", "secret/billing-mtls", "--patch", damage)
         credential = ("-n", "shop", "get", "secret/billing-mtls", "-o", "yaml")
-        until(lambda: "ZGFtYWdlZA==" not in kubectl(*credential), "the credential is renewed")
+        poll(lambda: "ZGFtYWdlZA==" not in kubectl(*credential), "the credential is renewed")
         kubectl("-n", SYSTEM, "patch", "secret/mintls-authority-default-intermediate", "--patch", damage)
         intermediate = ("-n", SYSTEM, "get", "secret/mintls-authority-default-intermediate", "-o", "yaml")
-        until(lambda: "ZGFtYWdlZA==" not in kubectl(*intermediate), "the intermediate is replaced")
+        poll(lambda: "ZGFtYWdlZA==" not in kubectl(*intermediate), "the intermediate is replaced")
         # A next root is made, and taken away again.
         kubectl("annotate", "certificateauthority/default", "mintls.dev/rotate-root-requested-at=now")
-        until(lambda: exists("-n", SYSTEM, "secret/mintls-authority-default-root-next"), "the next root is made")
+        poll(lambda: exists("-n", SYSTEM, "secret/mintls-authority-default-root-next"), "the next root is made")
         kubectl("annotate", "certificateauthority/default", "mintls.dev/hold-root-rotation=true")
-        until(lambda: not exists("-n", SYSTEM, "secret/mintls-authority-default-root-next"), "the next root goes")
+        poll(lambda: not exists("-n", SYSTEM, "secret/mintls-authority-default-root-next"), "the next root goes")
         bundle = ("-n", "reader", "configmap/mintls-trust-bundle")
         select = {"spec": {"trustBundle": {"namespaceSelector": {"matchLabels": {"trust": "mintls"}}}}}
         kubectl("patch", "certificateauthority/default", "--type=merge", "--patch", json.dumps(select))
         kubectl("create", "namespace", "reader")
         kubectl("label", "namespace", "reader", "trust=mintls")
-        until(lambda: exists(*bundle), "the trust bundle comes")
+        poll(lambda: exists(*bundle), "the trust bundle comes")
         kubectl("-n", "reader", "patch", *bundle[2:], "--type=merge", "--patch", '{"data":{"ca.crt":"damaged"}}')
-        until(lambda: "damaged" not in kubectl("get", *bundle, "-o", "yaml"), "the trust bundle is put right")
+        poll(lambda: "damaged" not in kubectl("get", *bundle, "-o", "yaml"), "the trust bundle is put right")
         kubectl("label", "namespace", "reader", "trust-")
-        until(lambda: not exists(*bundle), "the trust bundle goes")
+        poll(lambda: not exists(*bundle), "the trust bundle goes")
 
         # A Secret and a ConfigMap of somebody else, whose names are wanted, are looked at and left alone.
         kubectl("-n", "reader", "create", "configmap", "mintls-trust-bundle", "--from-literal=ca.crt=of-somebody-else")
@@ -200,7 +190,7 @@ def test_every_right_is_used_and_none_is_missing(released: Cluster, tmp_path: Pa
             "-n", "reader", "create", "secret", "generic", "billing-mtls", "--from-literal=tls.crt=of-somebody-else"
         )
         kubectl("apply", "-f", "-", stdin=QUICKSTART.read_text().replace("shop", "reader"))
-        until(
+        poll(
             lambda: "False" in condition(released, "-n", "reader", "clientcertificate/billing"), "the conflict is told"
         )
         time.sleep(2)

@@ -9,12 +9,12 @@ import os
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from builders.waiting import poll
 from clusterlib import build, embedded, record
 from clusterlib.embedded import Embedded
 from clusterlib.errors import StartError
@@ -63,13 +63,6 @@ def kubectl(home: Path, name: str, *arguments: str, stdin: str = "", status: int
     )
     assert done.returncode == status, done.stderr
     return done.stdout.strip()
-
-
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +145,7 @@ def test_a_killed_etcd_is_reported_and_healed_and_nothing_is_left_after_down(two
     known = record.load(ClusterDir(folder))
     assert known is not None
     os.kill(known.pids["etcd"], signal.SIGKILL)
-    until(lambda: not processes_naming(f"{folder}/etcd"))
+    poll(lambda: not processes_naming(f"{folder}/etcd"))
 
     broken = run(two, "status", "--name", "one")
     assert broken.returncode == 3
@@ -209,7 +202,7 @@ def test_ctrl_c_during_up_leaves_nothing(home: Path) -> None:
         text=True,
         start_new_session=True,
     )
-    until(lambda: any("kube-apiserver" in line for line in processes_naming(f"{folder}/")), seconds=30)
+    poll(lambda: any("kube-apiserver" in line for line in processes_naming(f"{folder}/")), seconds=30)
     # As a terminal does it: to the whole group.
     os.killpg(process.pid, signal.SIGINT)
     _, written = process.communicate(timeout=30)

@@ -7,13 +7,13 @@ import json
 import os
 import signal
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from builders.waiting import poll
 from clusterlib import record
 from clusterlib.build import ensure_node_programs
 from clusterlib.node import cgroups, images, network
@@ -113,13 +113,6 @@ def within(home: Path, *command: str) -> str:
     return kubectl(home, "--namespace=walk", "exec", "deployment/hello", "--", *command)
 
 
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 def test_pods_run_and_the_restricted_standard_is_enforced(home: Path) -> None:
     assert [pod["status"]["phase"] for pod in pods(home)] == ["Running", "Running"]  # type: ignore[index]
     refused = subprocess.run(
@@ -183,7 +176,7 @@ def test_a_changed_secret_reaches_its_pods(home: Path) -> None:
     file = folder / "kubernetes.io~secret" / "greeting" / "word"
     assert file.read_text() == "first"
     kubectl(home, "-n", "walk", "patch", "secret", "greeting", '--patch={"stringData":{"word":"second"}}')
-    until(lambda: file.read_text() == "second")
+    poll(lambda: file.read_text() == "second")
 
 
 def test_a_second_up_finds_it_running(home: Path) -> None:
@@ -210,7 +203,7 @@ def test_a_control_plane_that_was_killed_comes_back_under_pods_that_run_on(home:
         done = subprocess.run(exec_line, capture_output=True, text=True, check=False)
         return done.stdout.startswith("hello from hello-")
 
-    until(greets)
+    poll(greets)
 
 
 def test_an_image_that_no_engine_has_is_refused(home: Path) -> None:
@@ -244,7 +237,7 @@ class TestDown:
         folder.record.unlink()
         down = run(home, "down", "--name", "walk")
         assert "stopped and removed" in down.stderr, down.stderr
-        until(lambda: not processes_naming(f"{folder.root}/"), seconds=5)
+        poll(lambda: not processes_naming(f"{folder.root}/"), seconds=5)
         assert processes_naming(f"{folder.run}/") == []
         assert mounts_below(Path("/proc/self/mountinfo").read_text(), (folder.root, folder.run)) == []
         assert cgroups.groups(folder.label) == []

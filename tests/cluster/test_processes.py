@@ -1,11 +1,11 @@
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from builders.waiting import poll
 from clusterlib import processes
 from clusterlib.processes import Identity
 
@@ -18,16 +18,9 @@ def sleeper(tmp_path: Path, program: MakeProgram) -> Iterator[Identity]:
     binary = program("server", "while :; do sleep 0.05; done")
     pid = processes.spawn([str(binary), f"--data-dir={tmp_path}/data"], tmp_path / "logs" / "server.log", os.environ)
     process = Identity(pid, str(binary), f"{tmp_path}/")
-    wait_for(process.is_alive)
+    poll(process.is_alive)
     yield process
     processes.stop([process], grace=0)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_started_process_is_recognised(sleeper: Identity) -> None:
@@ -58,7 +51,7 @@ def test_a_process_that_will_not_end_is_killed(tmp_path: Path, program: MakeProg
     binary = program("stubborn", "trap '' TERM; while :; do sleep 0.05; done")
     pid = processes.spawn([str(binary), f"{tmp_path}/"], tmp_path / "log", os.environ)
     process = Identity(pid, str(binary), f"{tmp_path}/")
-    wait_for(process.is_alive)
+    poll(process.is_alive)
     assert processes.stop([process], grace=0.3) == []
     assert not process.is_alive()
 
@@ -91,7 +84,7 @@ def test_signals_are_held_back_while_a_process_is_written_down() -> None:
 def test_the_exit_status_of_a_child_is_told_once(tmp_path: Path, program: MakeProgram) -> None:
     pid = processes.spawn([str(program("brief", "exit 7"))], tmp_path / "log", os.environ)
     statuses = iter(lambda: processes.exit_status(pid), 7)
-    wait_for(lambda: next(statuses, 7) == 7)
+    poll(lambda: next(statuses, 7) == 7)
     assert processes.exit_status(pid) is None
 
 

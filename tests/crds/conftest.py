@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from builders.waiting import poll
 from clusterlib.cluster import Cluster
-from crds.server import Server
+from crds.server import API_VERSION, Server
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,6 +21,8 @@ def crds(cluster: Cluster) -> Cluster:
     """The cluster, with the CRDs of this checkout."""
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
+    # Established says that the kinds are served; what `kubectl explain` reads of them is published a while after that.
+    poll(lambda: f"apis/{API_VERSION}" in cluster.kubectl("get", "--raw", "/openapi/v3"), "the schemas are published")
     return cluster
 
 

@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,13 +207,4 @@ def restart(cluster: Cluster) -> None:
     embedded.Embedded(Silent()).up(cluster.name, Options(), owned=True)
 
 
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """Wait for *condition*; returns what it returned."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
-        time.sleep(0.25)
-    return found
-
-
-__all__ = ["CHART", "SYSTEM", "Stage", "until"]
+__all__ = ["CHART", "SYSTEM", "Stage"]

@@ -21,14 +21,13 @@ import pytest
 import yaml
 
 from builders.helm import CHART, SYSTEM, Helm
+from builders.waiting import poll
 from builders.world import free_port
 from clusterlib.cluster import Cluster
 from clusterlib.helm import ensure_helm
 from clusterlib.progress import Progress
 from clusterlib.pytest_plugin import uncaptured
 from clusterlib.session import running_cluster
-
-from .conftest import until
 
 pytestmark = pytest.mark.e2e
 
@@ -263,7 +262,7 @@ def test_both_programs_start_as_the_chart_says(
 
     with start("operator") as operator:
         say(f"operator after {operator:.1f} s")
-        until(made)
+        poll(made)
         with start("issuer") as issuer:
             say(f"issuer after {issuer:.1f} s")
     assert "Traceback" not in (tmp_path / "operator.log").read_text() + (tmp_path / "issuer.log").read_text()

@@ -22,6 +22,7 @@ from builders.helm import CHART, SYSTEM
 from builders.pki import ec_key
 from builders.servicerequests import signing_request
 from builders.step_ca import PASSWORD, StepCA
+from builders.waiting import poll
 from builders.world import REPOSITORY
 from clusterlib import embedded
 from clusterlib.node.images import write_archive
@@ -29,7 +30,7 @@ from clusterlib.progress import Progress
 from clusterlib.pytest_plugin import uncaptured
 from clusterlib.stepca import ensure_step_ca
 
-from .conftest import WORKLOAD_IMAGE, Stage, until
+from .conftest import WORKLOAD_IMAGE, Stage
 from .transcript import DOCUMENT, WRITES, Transcript, masked
 
 pytestmark = pytest.mark.e2e
@@ -67,7 +68,7 @@ def under_load(stage: Stage) -> Iterator[dict[str, Any]]:
     before = counted(stage)
     grown: dict[str, Any] = {}
     yield grown
-    until(lambda: counted(stage)["tokens"] > before["tokens"] + 20)
+    poll(lambda: counted(stage)["tokens"] > before["tokens"] + 20)
     time.sleep(1.5)
     after = counted(stage)
     grown.update(
@@ -244,7 +245,7 @@ def test_pod_certificate(stage: Stage, transcript: Transcript, say: Say) -> None
 
     assert answer()["scope"] == "orders.read"
     stage.kubectl("-n", "vault", "delete", "oauthclient", "billing")
-    until(lambda: answer().get("error") == "invalid_client", seconds=5)
+    poll(lambda: answer().get("error") == "invalid_client", seconds=5)
     # A service account asks for itself, too: with a key of its own, which the cluster never sees.
     stage.kubectl("create", "clusterrole", "csr", "--verb=create", "--resource=certificatesigningrequests")
     stage.kubectl("create", "clusterrolebinding", "csr", "--clusterrole=csr", "--serviceaccount=shop:billing-app")
@@ -252,7 +253,7 @@ def test_pod_certificate(stage: Stage, transcript: Transcript, say: Say) -> None
     stage.kubectl("-n", "shop", "patch", "oauthclient/billing", "--type=merge", "--patch", accounts)
     request = json.dumps(signing_request(ec_key(), "account"))
     stage.kubectl("create", "--as=system:serviceaccount:shop:billing-app", "-f", "-", stdin=request)
-    until(lambda: stage.kubectl("get", "csr/account", "-o", "jsonpath={.status.certificate}"), seconds=20)
+    poll(lambda: stage.kubectl("get", "csr/account", "-o", "jsonpath={.status.certificate}"), seconds=20)
     stage.kubectl("delete", "namespace", "vault", "--wait=false")
 
 
@@ -285,12 +286,15 @@ def test_step_ca(stage: Stage, tmp_path: Path, say: Say, pytestconfig: pytest.Co
     issuer = "openssl x509 -in /credential/tls.crt -noout -issuer"
     assert "Example Intermediate" in stage.kubectl("-n", "ledger", "exec", "ledger", "--", "sh", "-c", issuer)
 
-    serial = stage.get("-n", "ledger", "clientcertificate", "ledger")["status"]["serialNumber"]
+    def serial() -> str:
+        return str(stage.get("-n", "ledger", "clientcertificate", "ledger")["status"]["serialNumber"])
+
+    before = serial()
     stage.kubectl("-n", "ledger", "rollout", "restart", "deployment/step-ca")
     stage.kubectl("-n", "ledger", "rollout", "status", "deployment/step-ca", "--timeout=60s")
     asked = "mintls.dev/renew-requested-at=now"
     stage.kubectl("-n", "ledger", "annotate", "clientcertificate", "ledger", asked)
-    until(lambda: stage.get("-n", "ledger", "clientcertificate", "ledger")["status"]["serialNumber"] != serial, 90)
+    poll(lambda: serial() != before, seconds=90)
     assert token_of()
 
     stage.kubectl("delete", "namespace", "ledger", "--timeout=60s")
@@ -310,7 +314,7 @@ def test_revocation(stage: Stage, say: Say) -> None:
 
     assert active()
     curl(stage, f"{mtls} {question} {base}/revoke")
-    until(lambda: not any(active() for _ in range(8)), seconds=10)
+    poll(lambda: not any(active() for _ in range(8)), seconds=10)
     expired = {
         "apiVersion": "mintls.dev/v1alpha1",
         "kind": "SpentIdentifier",
@@ -318,7 +322,7 @@ def test_revocation(stage: Stage, say: Say) -> None:
         "spec": {"use": "accessToken", "clientID": "shop:billing", "expires": "2026-01-01T00:00:00Z"},
     }
     stage.kubectl("apply", "-f", "-", stdin=json.dumps(expired))
-    until(lambda: not stage.kubectl("-n", SYSTEM, "get", "spent", "long-ago", "--ignore-not-found"), seconds=90)
+    poll(lambda: not stage.kubectl("-n", SYSTEM, "get", "spent", "long-ago", "--ignore-not-found"), seconds=90)
     say("revoked, and an expired one swept")
 
 
@@ -378,8 +382,8 @@ def test_rotation(stage: Stage, say: Say) -> None:
                 *("-n", "shop", "annotate", "--overwrite", "clientcertificate/billing"),
                 f"mintls.dev/rekey-requested-at={time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}",
             )
-            until(lambda serial=serial: serial_of(stage) != serial)
-            until(lambda seen=seen: counted(stage)["certificates"] > seen, seconds=90)
+            poll(lambda serial=serial: serial_of(stage) != serial)
+            poll(lambda seen=seen: counted(stage)["certificates"] > seen, seconds=90)
     say(f"{grown['certificates']} certificates, {summary(grown)}")
     assert grown["certificates"] == RENEWALS
 
@@ -414,7 +418,7 @@ def test_loss_and_restore(stage: Stage, transcript: Transcript, say: Say) -> Non
         serial, began = serial_of(stage), time.monotonic()
         stage.kubectl("create", "-f", "-", stdin=backup)
         stage.kubectl("wait", "--for=condition=Ready", "--timeout=30s", authority)
-        until(lambda: serial_of(stage) != serial, seconds=30)
+        poll(lambda: serial_of(stage) != serial, seconds=30)
         say(f"renewed {time.monotonic() - began:.1f} s after the restore")
         transcript.say("After `kubectl create -f root.yaml`, the renewal that was asked for is done:")
         transcript.show("kubectl get certificateauthority default")
@@ -453,11 +457,11 @@ def test_root_rotation(stage: Stage, transcript: Transcript, say: Say) -> None:
         transcript.say("Another root, for 200 certificates:")
         transcript.show("kubectl mintls rotate-root --yes")
         say(f"signs after {time.monotonic() - began:.0f} s")
-        until(lambda: rotation(stage).get("phase") == "Retiring", seconds=90)
+        poll(lambda: rotation(stage).get("phase") == "Retiring", seconds=90)
         say(f"{CERTIFICATES} reissued after {time.monotonic() - began:.0f} s")
         transcript.show("kubectl get certificateauthority default")
         # The workload has read the new certificate, and shows it to a resource server that trusted its root before.
-        until(lambda: counted(stage)["certificates"] > known, seconds=100)
+        poll(lambda: counted(stage)["certificates"] > known, seconds=100)
     say(summary(grown))
     assert not before & serials(stage)
     # The client's own names are those of before; the old root is trusted until the last of the old leaves has ended.
@@ -532,18 +536,18 @@ def unchanging(stage: Stage) -> dict[str, Any]:
 def test_two_operators(stage: Stage, say: Say) -> None:
     """Of two operators one leads; when its pod is deleted by force, the other renews in its place."""
     stage.helm.run("upgrade", "mintls", CHART, "--set=operator.replicas=2", "--wait", "--timeout=120s")
-    until(lambda: len(pods_of(stage, "operator")) == 2)
-    leader = until(lambda: leading(stage))
+    poll(lambda: len(pods_of(stage, "operator")) == 2)
+    leader = poll(lambda: leading(stage))
     with under_load(stage) as grown:
         began = time.monotonic()
         stage.kubectl("-n", SYSTEM, "delete", f"pod/{leader}", "--grace-period=0", "--force")
-        until(lambda: leading(stage) not in ("", leader))
+        poll(lambda: leading(stage) not in ("", leader))
         serial = serial_of(stage)
         stage.kubectl(
             *("-n", "shop", "annotate", "--overwrite", "clientcertificate/billing"),
             f"mintls.dev/rekey-requested-at={time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}",
         )
-        until(lambda: serial_of(stage) != serial)
+        poll(lambda: serial_of(stage) != serial)
         say(f"renewed {time.monotonic() - began:.1f} s after that")
     say(summary(grown))
 
@@ -559,7 +563,7 @@ def test_eviction(stage: Stage) -> None:
     for component in ("operator", "issuer"):
         rolled_out(stage)
         budget = ("-n", SYSTEM, f"poddisruptionbudget/mintls-{component}")
-        until(lambda budget=budget: stage.get(*budget)["status"]["disruptionsAllowed"] == 1)
+        poll(lambda budget=budget: stage.get(*budget)["status"]["disruptionsAllowed"] == 1)
         first, second = (pod.removeprefix("pod/") for pod in pods_of(stage, component))
         assert evicted(stage, first).returncode == 0
         refused = evicted(stage, second)
@@ -587,7 +591,7 @@ def test_namespace_deletion(stage: Stage, say: Say) -> None:
     stage.kubectl("apply", "-f", "-", stdin=other)
     stage.kubectl("-n", "store", "wait", "--for=condition=Ready", "--timeout=30s", "oauthclient/billing")
     stage.kubectl("-n", SYSTEM, "scale", "deployment/mintls-operator", "--replicas=0")
-    until(lambda: not pods_of(stage, "operator"))
+    poll(lambda: not pods_of(stage, "operator"))
     began = time.monotonic()
     stage.kubectl("delete", "namespace", "store", "--timeout=60s")
     say(f"gone after {time.monotonic() - began:.1f} s")
@@ -597,13 +601,13 @@ def test_uninstall_and_install_again(stage: Stage, say: Say) -> None:
     """helm uninstall with the operator dead already, then helm install: kinds, keys and clients are where they were."""
     kept = unchanging(stage)
     stage.helm.run("uninstall", "mintls", "--wait", "--timeout=60s")
-    until(lambda: not stage.kubectl("-n", SYSTEM, "get", "pods", "-o", "name"))
+    poll(lambda: not stage.kubectl("-n", SYSTEM, "get", "pods", "-o", "name"))
     assert unchanging(stage) == kept
     before = counted(stage)["tokens"]
     began = time.monotonic()
     stage.helm.run("install", "mintls", CHART, "--wait", "--timeout=60s")
     say(f"ready after {time.monotonic() - began:.1f} s")
-    until(lambda: counted(stage)["tokens"] > before)
+    poll(lambda: counted(stage)["tokens"] > before)
     assert unchanging(stage) == kept
 
 
@@ -612,8 +616,8 @@ def test_deletion_of_the_client(stage: Stage) -> None:
     stage.kubectl("-n", "shop", "scale", "deployment/load", "--replicas=0")
     assert "access_token" in curl(stage, TOKEN)
     stage.kubectl("-n", "shop", "delete", "oauthclient/billing", "clientcertificate/billing")
-    until(lambda: json.loads(curl(stage, TOKEN)).get("error") == "invalid_client", seconds=5)
-    until(lambda: not stage.kubectl("-n", "shop", "get", "secret", "billing-mtls", "--ignore-not-found"))
+    poll(lambda: json.loads(curl(stage, TOKEN)).get("error") == "invalid_client", seconds=5)
+    poll(lambda: not stage.kubectl("-n", "shop", "get", "secret", "billing-mtls", "--ignore-not-found"))
 
 
 def test_damaged_intermediate(stage: Stage) -> None:
@@ -621,7 +625,7 @@ def test_damaged_intermediate(stage: Stage) -> None:
     root = stage.get("-n", SYSTEM, "secret/mintls-authority-default-root")["data"]
     name = "secret/mintls-authority-default-intermediate"
     stage.kubectl("-n", SYSTEM, "patch", name, "--patch", json.dumps({"stringData": {"tls.crt": "damaged"}}))
-    until(lambda: "CERTIFICATE" in base64.b64decode(stage.get("-n", SYSTEM, name)["data"]["tls.crt"]).decode())
+    poll(lambda: "CERTIFICATE" in base64.b64decode(stage.get("-n", SYSTEM, name)["data"]["tls.crt"]).decode())
     assert stage.get("-n", SYSTEM, "secret/mintls-authority-default-root")["data"] == root
     stage.kubectl("apply", "-f", str(QUICKSTART))
     stage.kubectl("-n", "shop", "wait", "--for=condition=Ready", "--timeout=60s", "clientcertificate/billing")
@@ -639,12 +643,12 @@ def test_trust_bundle(stage: Stage) -> None:
             "-n", "reader", "get", "configmap", "mintls-trust-bundle", "--ignore-not-found", "-o", "yaml"
         )
 
-    until(lambda: "BEGIN CERTIFICATE" in bundle(), seconds=10)
+    poll(lambda: "BEGIN CERTIFICATE" in bundle(), seconds=10)
     damage = json.dumps({"data": {"ca.crt": "damaged"}})
     stage.kubectl("-n", "reader", "patch", "configmap", "mintls-trust-bundle", "--type=merge", "--patch", damage)
-    until(lambda: "damaged" not in bundle(), seconds=10)
+    poll(lambda: "damaged" not in bundle(), seconds=10)
     stage.kubectl("label", "namespace", "reader", "trust-")
-    until(lambda: not bundle(), seconds=10)
+    poll(lambda: not bundle(), seconds=10)
     stage.kubectl(
         "-n", "reader", "create", "configmap", "mintls-trust-bundle", "--from-literal=ca.crt=of-somebody-else"
     )
