@@ -8,6 +8,7 @@ would otherwise write, throttle or wait; ``docs/decisions/0003-kopf.md`` has the
 import asyncio
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -15,7 +16,7 @@ from typing import Any, cast
 from mintls.api.v1alpha1 import GROUP, VERSION, CertificateAuthority, ClientCertificate, OAuthClient
 from mintls.controllers.kopfalone import kopf
 from mintls.controllers.kopfstorage import NoDiffBase, NoMemories, NoProgress
-from mintls.controllers.objects import ObjectStore, key_of
+from mintls.controllers.objects import ObjectStore
 from mintls.kube.credentials import Credentials
 from mintls.kube.timelimits import TimeLimits
 
@@ -29,19 +30,52 @@ _REFRESH = timedelta(minutes=10)
 type Stores = tuple[ObjectStore[OAuthClient], ObjectStore[ClientCertificate], ObjectStore[CertificateAuthority]]
 
 
-async def watch(stores: Stores, credentials: Credentials, limits: TimeLimits) -> None:
+class Heard:
+    """How far kopf's watches have come: kopf does not say when it has listed everything."""
+
+    def __init__(self, stores: Stores) -> None:
+        """Prepare; ``stores`` are those that it feeds."""
+        self._stores = stores
+        self._listed = Counter[str]()
+        self._watched = set[str]()
+
+    def begin(self) -> None:
+        """It begins anew."""
+        self._listed.clear()
+        self._watched.clear()
+
+    def told(self, plural: str, event: str | None) -> None:
+        """It told of an object of that kind; ``event`` is ``None`` for one that was listed."""
+        if event is None:
+            self._listed[plural] += 1
+        else:
+            self._watched.add(plural)
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether it has told of as many objects of each kind as there are, or of the first change after its list.
+
+        Too early by a moment where objects were deleted meanwhile.
+        """
+        kinds = {store.type.KIND.plural: len(store) for store in self._stores}
+        return all(plural in self._watched or self._listed[plural] >= count for plural, count in kinds.items())
+
+
+async def watch(stores: Stores, credentials: Credentials, limits: TimeLimits, heard: Heard) -> None:
     """Feed the stores until cancelled.
 
     Args:
         stores: Of clients, certificates and authorities; used in the calling loop alone.
         credentials: Who we are to the API server.
         limits: How long an API server is waited for that does not answer.
+        heard: Told how far it has come.
 
     Raises:
         Exception: What kopf ended with; by its design that is every watch error but 410.
     """
     loop = asyncio.get_running_loop()
-    registry = registry_for(stores, loop, credentials)
+    heard.begin()
+    registry = registry_for(stores, loop, credentials, heard)
     stop, ended = threading.Event(), loop.create_future()
 
     def tell(error: BaseException | None) -> None:
@@ -124,24 +158,25 @@ def _settle(ended: asyncio.Future[None], error: BaseException | None) -> None:
         ended.set_result(None)
 
 
-def registry_for(stores: Stores, loop: asyncio.AbstractEventLoop, credentials: Credentials) -> kopf.OperatorRegistry:
+def registry_for(
+    stores: Stores, loop: asyncio.AbstractEventLoop, credentials: Credentials, heard: Heard
+) -> kopf.OperatorRegistry:
     """Handlers that feed the stores in their own loop."""
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry)(_login_with(credentials, loop))
     for store in stores:
         plural = store.type.KIND.plural
-        kopf.on.event(GROUP, VERSION, plural, registry=registry, id=plural)(_feed(store, loop))
+        kopf.on.event(GROUP, VERSION, plural, registry=registry, id=plural)(_feed(store, loop, heard))
     return registry
 
 
-def _feed(store: ObjectStore[Any], loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
+def _feed(store: ObjectStore[Any], loop: asyncio.AbstractEventLoop, heard: Heard) -> Callable[..., Any]:
+    plural = store.type.KIND.plural
+
     # No return value: kopf would write it into the object's status.
     async def handle(event: Mapping[str, Any], **_: Any) -> None:
-        body = event["object"]
-        if event["type"] == "DELETED":
-            loop.call_soon_threadsafe(store.gone, key_of(body), body["metadata"].get("uid", ""))
-        else:
-            loop.call_soon_threadsafe(store.saw, dict(body))
+        loop.call_soon_threadsafe(store.told, event["type"], dict(event["object"]))
+        loop.call_soon_threadsafe(heard.told, plural, event["type"])
 
     return handle
 

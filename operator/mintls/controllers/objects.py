@@ -105,6 +105,13 @@ class ObjectStore[T: CustomResource]:
         unpack = self._packing.unpack
         return self._unreadable | {key: unpack(kept.packed).metadata.uid for key, kept in self._objects.items()}
 
+    def told(self, event: str | None, body: Mapping[str, Any]) -> None:
+        """A watch told of an object; ``event`` is its type, ``None`` for one that was listed."""
+        if event == "DELETED":
+            self.gone(key_of(body), body["metadata"].get("uid", ""))
+        elif event != "BOOKMARK":
+            self.saw(body)
+
     def saw(self, body: Mapping[str, Any]) -> None:
         """An object changed."""
         uid = str(body["metadata"].get("uid", ""))

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from mintls.controllers.assembly import Assembly
+from mintls.controllers.earlywatches import Handover, follow
 from mintls.controllers.firstauthority import create_first_authority
 from mintls.controllers.gauges import (
     observe_bundles,
@@ -19,7 +20,7 @@ from mintls.controllers.gauges import (
     observe_renewals,
     observe_rotations,
 )
-from mintls.controllers.handlers import watch
+from mintls.controllers.handlers import Heard, Stores, watch
 from mintls.controllers.keys import Key, Kind
 from mintls.controllers.metrics import Metrics
 from mintls.controllers.objects import CustomResource, ObjectKey, ObjectStore
@@ -79,6 +80,8 @@ class Operator:
         self._unreached: set[Key] = set()
         api.reachability.on_back(self._try_again)
         self._problem = ""
+        self._positions: dict[ObjectStore[Any], str] = {}
+        self._heard = Heard(self._watched())
         self._watching = Watching(
             api,
             frozenset(store.type.KIND.plural for store in self._stores()),
@@ -117,7 +120,7 @@ class Operator:
             tasks.append(await start(self._scheduler.run(), "scheduler"))
             tasks.append(await start(self._sweep_now_and_then(), "sweep"))
             tasks += [await start(self._work(), f"worker {number}") for number in range(self._settings.workers)]
-            tasks.append(await start(self._watching.run(), "watches"))
+            tasks.append(await start(self._handover().run(), "watches"))
             await any_of(stop, self._lease.lost, tasks=tasks)
         if self._lease.lost.is_set():
             raise LeaseLostError("the Lease was lost")
@@ -189,9 +192,20 @@ class Operator:
                 self._problem = ""
                 return
 
+    def _handover(self) -> Handover:
+        return Handover(
+            ours=partial(follow, self._api, self._positions),
+            is_worked_off=lambda: not self._parts.queue.depth(Lane.RENEWAL),
+            kopf=self._watching.run,
+            has_listed=lambda: self._heard.is_everything,
+            sweep=self._sweep_all,
+        )
+
     async def _watch(self) -> None:
-        parts = self._parts
-        await watch((parts.clients, parts.certificates, parts.authorities), self._api.credentials, self._api.limits)
+        await watch(self._watched(), self._api.credentials, self._api.limits, self._heard)
+
+    def _watched(self) -> Stores:
+        return (self._parts.clients, self._parts.certificates, self._parts.authorities)
 
     async def _sweep_now_and_then(self) -> None:
         """Kopf does not tell of objects that vanished while a watch was broken: list them now and then."""
@@ -216,6 +230,7 @@ class Operator:
         async with contextlib.aclosing(self._api.list_raw(RESOURCES[store.type].collection())) as pages:
             async for page in pages:
                 seen.update(map(store.listed, page.items))
+                self._positions[store] = page.metadata.resource_version
         for key in before.keys() - seen:
             store.gone(key, before[key])  # by uid: another of that name may have been made while the list ran
 

@@ -53,6 +53,7 @@ class ListMeta(msgspec.Struct, frozen=True):
     """What of a list's ``metadata`` is read."""
 
     continue_: str = msgspec.field(name="continue", default="")
+    resource_version: str = msgspec.field(name="resourceVersion", default="")
 
 
 class RawPage(msgspec.Struct, frozen=True):

@@ -220,6 +220,7 @@ async def test_a_list_whose_objects_nobody_reads_comes_in_pages_too(api: ApiClie
     double.on("GET", LIST, page(an_object("a"), token="t1"), page(an_object("b")))
     pages = [answer async for answer in api.list_raw(LIST, limit=1)]
     assert [msgspec.json.decode(raw) for answer in pages for raw in answer.items] == [an_object("a"), an_object("b")]
+    assert {answer.metadata.resource_version for answer in pages} == {"100"}
     assert [seen.query for seen in double.seen] == [{"limit": "1"}, {"limit": "1", "continue": "t1"}]
 
 
