@@ -83,6 +83,7 @@ cluster-down: setup ## Stop it
 	@hack/cluster down
 
 bench: bench-issuer bench-operator ## Measure everything beside a peer; ends with the table of targets, met or not
+	@PYTHONPATH=tests:hack $(RUN) python -m bench targets
 
 bench-issuer: setup ## Measure the issuer beside node's oidc-provider; two cores, node, a quarter of an hour; BASE=commit measures that, too
 	@PYTHONPATH=tests:hack $(RUN) python -m bench issuer $(if $(BASE),--base $(BASE))

@@ -76,6 +76,14 @@ def operator(*, smoke: bool, base: str | None, output: Path) -> None:
 
 @main.command()
 @click.option("--output", type=click.Path(path_type=Path), default=_OUTPUT, show_default=True)
+def targets(*, output: Path) -> None:
+    """The targets of both, as the last runs have met them."""
+    found = Results.read(output / "issuer.json"), OperatorResults.read(output / "operator.json")
+    click.echo(report.targets(*found))
+
+
+@main.command()
+@click.option("--output", type=click.Path(path_type=Path), default=_OUTPUT, show_default=True)
 def profile(*, output: Path) -> None:
     """Where the issuer's time goes under load."""
 

@@ -35,6 +35,11 @@ class OperatorResults:
         pairs = zip(self.bursts["beside"][OURS], self.bursts["beside"][other], strict=True)
         return Spread.of(getattr(ours, figure) / getattr(peer, figure) for ours, peer in pairs)
 
+    @classmethod
+    def read(cls, path: Path) -> "OperatorResults":
+        """What ``save`` wrote."""
+        return msgspec.json.decode(path.read_bytes(), type=cls)
+
     def save(self, path: Path) -> None:
         """Write everything as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)

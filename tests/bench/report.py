@@ -2,7 +2,16 @@
 
 from collections.abc import Iterator
 
+from bench.operatorresults import OperatorResults
 from bench.results import BASE, FLOOR, OURS, PEER, Results, Spread, Target, table
+
+
+def targets(issuer_results: Results, operator_results: OperatorResults) -> str:
+    """The targets of both parts, met or not."""
+    parts = (("issuer", issuer_targets(issuer_results)), ("operator", operator_results.targets()))
+    rows = [(part, *target.row()) for part, targets in parts for target in targets]
+    met = sum(row[-1] == "yes" for row in rows)
+    return "\n\n".join([table(("part", "target", "measured", "wanted", "met"), rows), f"{met} of {len(rows)} are met."])
 
 
 def issuer(results: Results) -> str:

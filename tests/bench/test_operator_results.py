@@ -2,10 +2,14 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench import load
 from bench.burst import Outcome
+from bench.issuer import FEW
 from bench.operatorplot import draw
 from bench.operatorresults import BASE, OURS, PEER, OperatorResults
-from bench.results import Spread
+from bench.report import targets
+from bench.results import FLOOR, Results, Spread
+from bench.results import PEER as ISSUER_PEER
 from bench.spread import fullest_minute
 
 SINGLE = {
@@ -20,6 +24,9 @@ SINGLE = {
     "failed token requests meanwhile": 1.0,
     "failed token requests by another intermediate": 0.0,
 }
+ANSWERS = load.Outcome(
+    answers=1, requests=1, seconds=1.0, rate=1.0, per_cpu=1.0, p50_ms=1.0, p99_ms=2.0, max_ms=3.0, errors={}, sample=""
+)
 
 
 def outcome(rate: float) -> Outcome:
@@ -63,6 +70,7 @@ def test_what_was_measured_is_printed_and_saved(tmp_path: Path) -> None:
     value.save(tmp_path / "r.json")
 
     assert json.loads((tmp_path / "r.json").read_text())["bursts"]["beside"][PEER][0]["rate"] == 100
+    assert OperatorResults.read(tmp_path / "r.json") == value
     assert "| beside | mintls / cert-manager |" in value.text()
     assert "| writes at rest" in value.text()
 
@@ -81,3 +89,18 @@ def test_equal_results_draw_equal_pictures(tmp_path: Path) -> None:
 
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
     assert "cert-manager, 10 at once" in (tmp_path / "one.svg").read_text()
+
+
+def test_the_targets_of_both_parts_are_in_one_table_at_the_end() -> None:
+    issuer = Results({"cpu": "a processor", "commit": "0123456789ab"})
+    for scenario in (*FEW, "one client, 20 requests a connection", "all clients, 20 requests a connection"):
+        for server in (OURS, ISSUER_PEER, FLOOR):
+            issuer.add(scenario, server, ANSWERS)
+
+    rows = targets(issuer, results((300, 100))).splitlines()
+
+    assert rows[2].startswith("| issuer ")
+    assert rows[-3].startswith("| operator ")
+    judged = [row.split("|")[-2].strip() for row in rows[2:-2]]
+    assert {*judged} == {"yes", "no"}
+    assert rows[-1] == f"{judged.count('yes')} of {len(judged)} are met."
