@@ -20,7 +20,7 @@ from mintls.controllers.issuedrecord import IssuedRecordController
 from mintls.controllers.issuers import Endpoints, EndpointSlices, IssuerReplicas, StaticEndpoints
 from mintls.controllers.keyring import Keyring
 from mintls.controllers.keys import Key, Kind
-from mintls.controllers.objects import ObjectStore
+from mintls.controllers.objects import ObjectKey, ObjectStore
 from mintls.controllers.passwordsecrets import PasswordSecrets
 from mintls.controllers.podrestarts import PodRestartController
 from mintls.controllers.publishing import Publishing
@@ -84,7 +84,7 @@ class Assembly:
         self._api, self._writer, self._clock = api, writer, clock
         self._recorder = EventRecorder(api, host=settings.identity)
         self._keyring = Keyring()
-        self._table = ClientTable(settings.installation)
+        self._table = ClientTable(settings.installation, self._client_of)
         self._index = CertificateIndex()
         self._use = NamespaceUse()
         self.queue = ReconcileQueue()
@@ -153,6 +153,9 @@ class Assembly:
             Kind.CLIENT_SIGNING_KEYS: self._client_signing_keys_controller().reconcile,
             Kind.SERVER_CERTIFICATE: self._server_certificate_controller().reconcile,
         }
+
+    def _client_of(self, key: ObjectKey) -> OAuthClient | None:
+        return self.clients.get(key)  # it follows the table, which comes before it
 
     def _bundle_namespaces(self) -> frozenset[str]:
         return self.bundles.namespaces()

@@ -69,10 +69,6 @@ class ClientController:
         else:
             self._attempts.pop(name, None)
         await self._reporter.report(client, conclusion.status, conclusion.announcement)
-        written = self._store.get(name)
-        if written is None or written.metadata.resource_version != client.metadata.resource_version:
-            # What it holds stands in the status. That changes nothing for its rivals: they had been told already.
-            self._table.changed(name, written)
         return conclusion.look_again
 
     def _attempt(self, client: OAuthClient) -> int:

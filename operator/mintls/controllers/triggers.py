@@ -79,7 +79,7 @@ class Triggers:
     def client_changed(self, key: ObjectKey, old: OAuthClient | None, new: OAuthClient | None) -> None:
         """A client: itself, those that claim what it claims, and the certificates of all of them."""
         asked = self._clients.asks_for_keys(key)
-        affected = self._clients.changed(key, new) | {key}
+        affected = self._clients.changed(key, old, new) | {key}
         if new is not None and _is_settled(new):
             # At a start there is nothing to do for it, and certificates may have little time left.
             self._queue.add(Key(Kind.CLIENT, *key), self._lane(), _LAST)

@@ -1,10 +1,11 @@
 """Registrations of all clients, and who holds what."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mintls.api.v1alpha1 import OAuthClient
 from mintls.core.multimap import MultiMap
-from mintls.core.oauth.claims import ClaimTable, Contest
+from mintls.core.oauth.claims import Claimants, Contest
 from mintls.core.oauth.registration import Registration
 from mintls.reconcile.credential import Violation
 from mintls.reconcile.installation import Installation
@@ -29,57 +30,65 @@ class Standing:
 
 
 class ClientTable:
-    """Registrations of all clients, and who holds what."""
+    """Registrations of all clients, and who holds what.
 
-    def __init__(self, installation: Installation) -> None:
-        """Prepare."""
+    A registration is made when it is asked for, of the client as it is kept anyway: that takes some microseconds, and
+    to keep it, half as much memory as all else that is kept of a client.
+    """
+
+    def __init__(self, installation: Installation, client_of: Callable[[ObjectKey], OAuthClient | None]) -> None:
+        """Prepare.
+
+        Args:
+            installation: Says which identities are whose.
+            client_of: The client of that namespace and name as it is now; ``None`` if there is none.
+        """
         self._installation = installation
-        self._claims = ClaimTable()
-        self._problems: dict[ObjectKey, Violation] = {}
-        self._authorities: dict[ObjectKey, tuple[str, ...]] = {}
-        self._alike: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._client_of = client_of
+        self._claimants = Claimants(self._registration_of)
         self._by_authority = MultiMap[str, ObjectKey]()
         self._accounts: dict[ObjectKey, frozenset[str]] = {}
         self._asking: set[ObjectKey] = set()
 
-    def changed(self, key: ObjectKey, new: OAuthClient | None) -> frozenset[ObjectKey]:
-        """Follow one object.
+    def changed(self, key: ObjectKey, old: OAuthClient | None, new: OAuthClient | None) -> frozenset[ObjectKey]:
+        """Follow one object; ``client_of`` has the new one already.
 
         Returns:
             The other clients whose standing may have changed.
         """
-        self._forget(key)
-        if new is None:
-            return self._claims.remove(key)
-        for reference in new.spec.authorities:
-            self._by_authority.add(reference.name, key)
-        names = tuple(reference.name for reference in new.spec.authorities)
-        self._authorities[key] = self._alike.setdefault(names, names)
-        if new.spec.service_accounts:
-            self._accounts[key] = frozenset(account.name for account in new.spec.service_accounts)
-        if new.spec.access_token.signing_algorithm or new.spec.access_token.dedicated_key:
-            self._asking.add(key)
-        try:
-            return self._claims.put(admit(new, self._installation))
-        except RegistrationRefused as refused:
-            # It claims nothing: whoever may have that identity must not be kept from it.
-            self._problems[key] = refused.violation
-            return self._claims.remove(key)
-
-    def _forget(self, key: ObjectKey) -> None:
-        self._problems.pop(key, None)
+        before, after = _authorities(old), _authorities(new)
+        for name in before - after:
+            self._by_authority.discard(name, key)
+        for name in after - before:
+            self._by_authority.add(name, key)
         self._accounts.pop(key, None)
         self._asking.discard(key)
-        for name in self._authorities.pop(key, ()):
-            self._by_authority.discard(name, key)
+        if new is not None and new.spec.service_accounts:
+            self._accounts[key] = frozenset(account.name for account in new.spec.service_accounts)
+        if new is not None and (new.spec.access_token.signing_algorithm or new.spec.access_token.dedicated_key):
+            self._asking.add(key)
+        # One that is refused claims nothing: whoever may have that identity must not be kept from it.
+        return self._claimants.changed(key, self._admitted(old), self._admitted(new))
 
     def standing(self, key: ObjectKey) -> Standing:
         """What is known of a client."""
-        problem = self._problems.get(key)
-        registration = self._claims.get(key)
-        if problem or registration is None:
-            return Standing(problem=problem)
-        return Standing(registration, None, self._claims.contest(key))
+        client = self._client_of(key)
+        if client is None:
+            return Standing()
+        try:
+            registration = admit(client, self._installation)
+        except RegistrationRefused as refused:
+            return Standing(problem=refused.violation)
+        return Standing(registration, None, self._claimants.contest(registration))
+
+    def _registration_of(self, key: ObjectKey) -> Registration | None:
+        return self._admitted(self._client_of(key))
+
+    def _admitted(self, client: OAuthClient | None) -> Registration | None:
+        try:
+            return admit(client, self._installation) if client is not None else None
+        except RegistrationRefused:
+            return None
 
     def asks_for_keys(self, key: ObjectKey) -> bool:
         """Whether the client asks for an algorithm, or for a signing key of its own."""
@@ -88,8 +97,8 @@ class ClientTable:
     @property
     def asking_for_keys(self) -> tuple[Registration, ...]:
         """The clients that do, and hold all that they claim."""
-        found = ((self._claims.get(key), key) for key in self._asking)
-        return tuple(one for one, key in found if one is not None and self._claims.contest(key) is None)
+        found = (self.standing(key) for key in self._asking)
+        return tuple(one.registration for one in found if one.registration is not None and one.contest is None)
 
     def of_service_account(self, namespace: str, account: str) -> frozenset[str]:
         """Names of the clients of a namespace whose certificates a service account may have."""
@@ -98,3 +107,7 @@ class ClientTable:
     def of_authority(self, name: str) -> frozenset[ObjectKey]:
         """Clients that an authority may vouch for."""
         return self._by_authority.get(name)
+
+
+def _authorities(client: OAuthClient | None) -> frozenset[str]:
+    return frozenset(reference.name for reference in client.spec.authorities) if client is not None else frozenset()

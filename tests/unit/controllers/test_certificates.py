@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from builders.clienttables import Clients
 from builders.fake_api import FakeApi, Object
 from builders.objects import INSTALLATION, body, ca_object, certificate_body, client, default_authority
 from builders.pki import NOW, authority
@@ -26,7 +27,6 @@ from mintls.core.pki.trust import render_bundle
 from mintls.kube.errors import ApiError, Forbidden, Invalid, NotFound, ServerError, Unreachable
 from mintls.kube.events import EventRecorder
 from mintls.kube.informer import Change
-from mintls.reconcile.clienttable import ClientTable
 from mintls.reconcile.conditions import find, holds
 
 ITEM = "/apis/mintls.dev/v1alpha1/namespaces/shop/clientcertificates/billing"
@@ -55,7 +55,7 @@ class World:
         self.store = ObjectStore(ClientCertificate, self.index.changed)
         self.authorities = ObjectStore(CertificateAuthority, lambda *_: None)
         self.authorities.saw(body("default", ""))
-        self.clients = ClientTable(INSTALLATION)
+        self.clients = Clients()
         self.clients.changed(("shop", "billing"), client())
         self.keyring = Keyring()
         self.keyring.put(ca_object(), default_authority().root, default_authority().signer)
@@ -66,7 +66,7 @@ class World:
             store=self.store,
             authorities=self.authorities,
             reporter=Reporter(self.store, writer, EventRecorder(api), self.clock),
-            clients=self.clients,
+            clients=self.clients.table,
             keyring=self.keyring,
             secrets=self.secrets,
             passwords=PasswordSecrets(api, used=lambda _secret: False, on_change=lambda _secret: None),

@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from builders.objects import INSTALLATION, certificate, client
+from builders.clienttables import Clients
+from builders.objects import certificate, client
 from mintls.api.v1alpha1 import OAuthClient
 from mintls.controllers.certificateindex import CertificateIndex
 from mintls.controllers.issuedcertificates import IssuedCertificates
@@ -11,7 +12,6 @@ from mintls.controllers.keys import Key, Kind
 from mintls.controllers.queue import Lane, ReconcileQueue
 from mintls.controllers.triggers import Triggers
 from mintls.controllers.trustbundles import NamespaceUse
-from mintls.reconcile.clienttable import ClientTable
 
 REGISTERED = {
     "type": "Registered",
@@ -25,7 +25,7 @@ REGISTERED = {
 def triggers(queue: ReconcileQueue) -> Triggers:
     return Triggers(
         queue=queue,
-        clients=ClientTable(INSTALLATION),
+        clients=Clients().table,
         certificates=CertificateIndex(),
         use=NamespaceUse(),
         issued=IssuedCertificates(lambda _: None, lambda _: False),

@@ -4,17 +4,18 @@ from typing import Any
 
 import pytest
 
-from builders.objects import INSTALLATION, client
+from builders.clienttables import Clients
+from builders.objects import client
 from mintls.core.oauth.claims import Contest
-from mintls.reconcile.clienttable import ClientTable, Standing
+from mintls.reconcile.clienttable import Standing
 from mintls.reconcile.reasons import Reason
 
 KEY = ("shop", "billing")
 LATER = "2026-02-01T00:00:00Z"
 
 
-def table(**clients: dict[str, Any]) -> ClientTable:
-    made = ClientTable(INSTALLATION)
+def table(**clients: dict[str, Any]) -> Clients:
+    made = Clients()
     for name, spec in clients.items():
         made.changed(("shop", name), client(name, spec=spec))
     return made
@@ -48,7 +49,7 @@ def test_a_client_that_cannot_be_admitted_has_a_problem_and_no_registration(
 
 
 def test_a_client_that_cannot_be_admitted_keeps_nobody_from_its_names() -> None:
-    made = ClientTable(INSTALLATION)
+    made = Clients()
     made.changed(("bank", "thief"), client("thief", "bank", spec={"tlsClientAuth": {"sanDNS": "a.shop.svc"}}))
     made.changed(KEY, client(spec={"tlsClientAuth": {"sanDNS": "a.shop.svc"}}, creationTimestamp=LATER))
     assert made.standing(KEY).contest is None
@@ -81,10 +82,10 @@ def test_one_that_loses_its_admission_gives_way_and_the_other_is_told() -> None:
 
 def test_clients_are_found_by_the_authorities_that_may_vouch_for_them() -> None:
     made = table(billing={"authorities": [{"name": "a"}, {"name": "b"}]}, broken={"accessToken": {"lifetime": "?"}})
-    assert made.of_authority("a") == made.of_authority("b") == {KEY}
-    assert made.of_authority("default") == {("shop", "broken")}, "a client with a problem is followed as well"
+    assert made.table.of_authority("a") == made.table.of_authority("b") == {KEY}
+    assert made.table.of_authority("default") == {("shop", "broken")}, "a client with a problem is followed as well"
     made.changed(KEY, client(spec={"authorities": [{"name": "b"}]}))
-    assert made.of_authority("a") == frozenset()
-    assert made.of_authority("b") == {KEY}
+    assert made.table.of_authority("a") == frozenset()
+    assert made.table.of_authority("b") == {KEY}
     made.changed(KEY, None)
-    assert made.of_authority("b") == frozenset()
+    assert made.table.of_authority("b") == frozenset()

@@ -5,7 +5,7 @@ were not the oldest holds, by creation time, then by uid, both of which no user 
 Operator and issuer decide by this same table, from the same objects.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from mintls.core.multimap import MultiMap
@@ -39,6 +39,10 @@ def _claims(registration: Registration) -> tuple[Claim, ...]:
     return claims(registration.client_id, registration.subject, map(thumbprint, registration.certificates))
 
 
+def _all_claims(registration: Registration | None) -> frozenset[Claim]:
+    return frozenset(_claims(registration)) if registration is not None else frozenset()
+
+
 def _identity(subject: SubjectName | None) -> tuple[Claim, ...]:
     if subject is None:
         return ()
@@ -54,11 +58,84 @@ def _seniority(registration: Registration) -> tuple[float, str]:
 
 
 @dataclass(slots=True)
+class Claimants:
+    """Who claims what, of clients that are kept elsewhere. Updates cost the number of rivals, not of clients.
+
+    Of a claim it keeps no more than a hash: a tenth of the memory, and to tell two claims of one hash apart costs
+    nothing as long as a claim has one claimant.
+
+    Attributes:
+        registration_of: The client of that namespace and name as it is now; ``None`` if there is none.
+    """
+
+    registration_of: Callable[[Key], Registration | None] = field(compare=False)
+    _by_hash: MultiMap[int, Key] = field(default_factory=MultiMap)
+
+    def changed(self, key: Key, old: Registration | None, new: Registration | None) -> frozenset[Key]:
+        """Follow one client; ``registration_of`` has the new one already.
+
+        Returns:
+            The other clients whose standing may have changed.
+        """
+        before, after = _all_claims(old), _all_claims(new)
+        hashes_before, hashes_after = set(map(hash, before)), set(map(hash, after))
+        for one in hashes_before - hashes_after:
+            self._by_hash.discard(one, key)
+        for one in hashes_after - hashes_before:
+            self._by_hash.add(one, key)
+        return frozenset(other.key for claim in before | after for other in self._others(claim, key))
+
+    def contest(self, registration: Registration) -> Contest | None:
+        """The first of a client's claims that somebody else holds; ``None`` if it holds them all."""
+        for claim in _claims(registration):
+            holder = _holder(claim, [registration, *self._others(claim, registration.key)])
+            if holder.key != registration.key:
+                return Contest(what=claim[0], holder=holder.key)
+        return None
+
+    def rival(self, registration: Registration) -> Contest | None:
+        """The first claim of a registration that another client makes as well; ``None`` if there is none.
+
+        Whoever is older: a registration that has yet to come must take nothing from anybody.
+        """
+        for claim in _claims(registration):
+            others = self._others(claim, registration.key)
+            if others:
+                return Contest(what=claim[0], holder=_holder(claim, others).key)
+        return None
+
+    def by_client_id(self, client_id: str) -> Registration | None:
+        """The client that holds the id and all its other claims; ``None`` for an unknown or contested one."""
+        claim = ("clientID", client_id)
+        rivals = self._claimants(claim, self._by_hash.get(hash(claim)))
+        if not rivals:
+            return None
+        holder = _holder(claim, rivals)
+        return holder if self.contest(holder) is None else None
+
+    def _others(self, claim: Claim, key: Key) -> list[Registration]:
+        return self._claimants(claim, self._by_hash.get(hash(claim)) - {key})
+
+    def _claimants(self, claim: Claim, keys: frozenset[Key]) -> list[Registration]:
+        """Those of them that make this very claim, and not another one of its hash."""
+        found = filter(None, map(self.registration_of, keys))
+        return [one for one in found if claim in _claims(one)]
+
+
+def _holder(claim: Claim, rivals: Iterable[Registration]) -> Registration:
+    return min(rivals, key=lambda one: (claim not in one.held, *_seniority(one)))
+
+
+@dataclass(slots=True)
 class ClaimTable:
-    """All clients by what they claim. Updates cost the number of rivals, not the number of clients."""
+    """All clients by what they claim."""
 
     _clients: dict[Key, Registration] = field(default_factory=dict)
-    _claimants: MultiMap[Claim, Key] = field(default_factory=MultiMap)
+    _claimants: Claimants = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Those who claim something are the clients of this table."""
+        self._claimants = Claimants(self._clients.get)
 
     def put(self, registration: Registration) -> frozenset[Key]:
         """Add or replace a client.
@@ -67,14 +144,9 @@ class ClaimTable:
             The other clients whose standing may have changed.
         """
         key = registration.key
-        affected = self.remove(key)
+        old = self._clients.get(key)
         self._clients[key] = registration
-        held = {claim: claim for claim in registration.held}
-        for claim in _claims(registration):
-            # What it holds is mostly what it claims, and is in memory once then.
-            self._claimants.add(held.get(claim, claim), key)
-            affected |= self._claimants.get(claim)
-        return affected - {key}
+        return self._claimants.changed(key, old, registration)
 
     def remove(self, key: Key) -> frozenset[Key]:
         """Take a client out; unknown keys are no error.
@@ -82,14 +154,7 @@ class ClaimTable:
         Returns:
             The other clients whose standing may have changed.
         """
-        old = self._clients.pop(key, None)
-        if old is None:
-            return frozenset()
-        affected: set[Key] = set()
-        for claim in _claims(old):
-            self._claimants.discard(claim, key)
-            affected |= self._claimants.get(claim)
-        return frozenset(affected)
+        return self._claimants.changed(key, self._clients.pop(key, None), None)
 
     def get(self, key: Key) -> Registration | None:
         """The client of that namespace and name, whether it holds its claims or not."""
@@ -101,39 +166,15 @@ class ClaimTable:
         Raises:
             KeyError: No such client.
         """
-        registration = self._clients[key]
-        for claim in _claims(registration):
-            holder = self._holder(claim, self._claimants.get(claim))
-            if holder != key:
-                return Contest(what=claim[0], holder=holder)
-        return None
+        return self._claimants.contest(self._clients[key])
 
     def rival(self, registration: Registration) -> Contest | None:
-        """The first claim of a registration that another client makes as well; ``None`` if there is none.
-
-        Whoever is older: a registration that has yet to come must take nothing from anybody.
-        """
-        for claim in _claims(registration):
-            others = self._claimants.get(claim) - {registration.key}
-            if others:
-                return Contest(what=claim[0], holder=self._holder(claim, others))
-        return None
+        """The first claim of a registration that another client makes as well; ``None`` if there is none."""
+        return self._claimants.rival(registration)
 
     def by_client_id(self, client_id: str) -> Registration | None:
         """The client that holds the id and all its other claims; ``None`` for an unknown or contested one."""
-        claim = ("clientID", client_id)
-        rivals = self._claimants.get(claim)
-        if not rivals:
-            return None
-        holder = self._holder(claim, rivals)
-        return self._clients[holder] if self.contest(holder) is None else None
-
-    def _holder(self, claim: Claim, rivals: Iterable[Key]) -> Key:
-        def precedence(key: Key) -> tuple[bool, float, str]:
-            registration = self._clients[key]
-            return (claim not in registration.held, *_seniority(registration))
-
-        return min(rivals, key=precedence)
+        return self._claimants.by_client_id(client_id)
 
     def __len__(self) -> int:
         return len(self._clients)

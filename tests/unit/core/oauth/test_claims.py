@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from builders.pki import self_signed_client
 from builders.registrations import CREATED, dns, registration
+from mintls.core.oauth import claims
 from mintls.core.oauth.claims import ClaimTable, Contest, Key
 from mintls.core.oauth.registration import Registration
 
@@ -99,6 +100,32 @@ class TestTwoClients:
     def test_names_that_cannot_be_compared_contest_nobody(self) -> None:
         table = table_of((registration("a", subject=dns("*.svc")), registration("b", subject=dns("*.svc"))))
         assert standing(table) == {("a", "billing"): None, ("b", "billing"): None}
+
+
+class TestOneHash:
+    """Claims that are not the same, and have the same hash: as if each had."""
+
+    @pytest.fixture(autouse=True)
+    def _one_hash(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(claims, "hash", lambda _claim: 0, raising=False)
+
+    a, b = registration("a", subject=dns("a.svc")), registration("b", subject=dns("b.svc"), created=LATER)
+
+    def test_clients_that_claim_different_things_are_no_rivals(self) -> None:
+        table = table_of((self.a, self.b))
+        assert standing(table) == {self.a.key: None, self.b.key: None}
+        assert table.by_client_id(self.b.client_id) == self.b
+        assert table.by_client_id("unknown") is None
+        assert table.rival(registration("c", subject=dns("c.svc"))) is None
+
+    def test_a_client_that_claims_less_than_before_keeps_the_rest(self) -> None:
+        table = table_of((self.a, self.b))
+        table.put(replace(self.a, subject=None))
+        assert table.by_client_id(self.a.client_id) is not None
+
+    def test_rivals_are_rivals_still(self) -> None:
+        table = table_of((self.a, replace(self.b, subject=dns("a.svc"))))
+        assert table.contest(self.b.key) == Contest("identity", self.a.key)
 
 
 class TestEmptyTable:
