@@ -22,7 +22,7 @@ from mintls.core.pki.certificate import encode_pem
 from mintls.core.pki.origin import Origin
 from mintls.issuer.run import Issuer, Ports, run_issuer
 from mintls.issuer.settings import Address
-from mintls.kube import informer as informer_module
+from mintls.kube import reflection
 from mintls.kube.client import ApiClient
 from mintls.kube.paths import (
     CERTIFICATE_AUTHORITIES,
@@ -44,8 +44,8 @@ LISTS = CONFIGMAPS.collection("mintls-system")
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(informer_module, "FIRST_WAIT_SECONDS", 0.02)
-    monkeypatch.setattr(informer_module, "LONGEST_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(reflection, "FIRST_WAIT_SECONDS", 0.02)
+    monkeypatch.setattr(reflection, "LONGEST_WAIT_SECONDS", 0.1)
 
 
 @dataclass

@@ -1,19 +1,27 @@
-"""Our Secrets by their metadata: from an informer, and from our own writes, which are newer than what it has told."""
+"""Our Secrets by their metadata: from a watch, and from our own writes, which are newer than what it has told."""
 
 import base64
-import sys
-from collections.abc import Callable, Collection, Mapping
+import logging
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Any
 
+import msgspec
+
+from mintls.controllers.objects import version_of
+from mintls.controllers.packing import Packing
 from mintls.kube.client import FIELD_MANAGER
-from mintls.kube.informer import Change
 from mintls.kube.managedfields import last_other, last_written, was_posted
-from mintls.reconcile.credential import BUNDLE_DIGEST, REVISION, ROOT_KEY, Contents, SecretView
+from mintls.kube.reflection import key_of
+from mintls.reconcile.credential import MANAGED_BY, Contents, SecretView
+
+logger = logging.getLogger(__name__)
 
 type SecretKey = tuple[str, str]
 
-_ALIKE = frozenset({ROOT_KEY, BUNDLE_DIGEST, REVISION})
 _GONE = 1000  # so many at most are remembered: an answer is late by milliseconds
+_AT_HAND = 64  # so many that were asked for last need not be unpacked again: a look at one asks twice
 
 
 def view_of(body: Mapping[str, Any]) -> SecretView:
@@ -25,17 +33,12 @@ def view_of(body: Mapping[str, Any]) -> SecretView:
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
         controller=next((owner["uid"] for owner in owners if owner.get("controller")), ""),
-        labels=_shared(metadata.get("labels")),
-        annotations=_shared(metadata.get("annotations"), _ALIKE),
+        labels=metadata.get("labels") or {},
+        annotations=metadata.get("annotations") or {},
         posted=was_posted(managed, FIELD_MANAGER),
         written=last_written(managed, FIELD_MANAGER),
         foreign=last_other(managed, FIELD_MANAGER),
     )
-
-
-def _shared(texts: Mapping[str, str] | None, which: Collection[str] | None = None) -> dict[str, str]:
-    """Thousands of Secrets have the same values: one string for all of them."""
-    return {name: sys.intern(text) if which is None or name in which else text for name, text in (texts or {}).items()}
 
 
 def contents_of(body: Mapping[str, Any]) -> Contents:
@@ -44,54 +47,90 @@ def contents_of(body: Mapping[str, Any]) -> Contents:
     return Contents(data, body.get("type", ""), bool(body.get("immutable")))
 
 
-class SecretViews:
-    """The newest known metadata of each Secret that carries our label."""
+class _Kept(msgspec.Struct, frozen=True, gc=False):
+    """The Secret's metadata, packed, and of which version they are."""
 
-    def __init__(self, on_change: Callable[[SecretKey, SecretView | None, SecretView | None], None]) -> None:
-        """Prepare; ``on_change`` is told key, old and new of each change that is not our own write."""
-        self._views: dict[SecretKey, SecretView] = {}
-        self._gone: dict[SecretKey, int] = {}
+    version: int
+    packed: bytes
+
+
+class SecretViews:
+    """The newest known metadata of each Secret that carries our label, or was read by its name."""
+
+    def __init__(self, on_change: Callable[[SecretKey, SecretView], None]) -> None:
+        """Prepare.
+
+        Args:
+            on_change: Told of each change that is not our own write: the key, and the metadata, the last if it is gone.
+        """
         self._on_change = on_change
+        self._packing = Packing(SecretView)
+        self._unpack = lru_cache(_AT_HAND)(self._packing.unpack)
+        self._views: dict[SecretKey, _Kept] = {}
+        self._gone: dict[SecretKey, int] = {}
 
     def get(self, key: SecretKey) -> SecretView | None:
         """The Secret's metadata; ``None`` if none with our label is known."""
-        return self._views.get(key)
+        known = self._views.get(key)
+        return self._unpack(known.packed) if known is not None else None
 
-    def view_of(self, body: Mapping[str, Any]) -> SecretView:
-        """What the informer tells of: the view that is there, if it is of that very version: it is kept once then."""
-        meta = body["metadata"]
-        known = self._views.get((meta["namespace"], meta["name"]))
-        if known is not None and (known.uid, known.resource_version) == (meta["uid"], meta["resourceVersion"]):
-            return known
-        return view_of(body)
+    # --- our own reads and writes ---
 
     def wrote(self, key: SecretKey, view: SecretView) -> None:
-        """We wrote it, or read it just now; the informer may have told of something newer meanwhile."""
-        known, version = self._views.get(key), int(view.resource_version)
-        if version > self._gone.get(key, -1) and (known is None or version > int(known.resource_version)):
-            self._views[key] = view
+        """We wrote it, or read it just now; the watch may have told of something newer meanwhile."""
+        version = int(view.resource_version)
+        if version > self._gone.get(key, -1) and self._is_newer(key, version):
+            self._keep(key, version, view)
 
     def missing(self, key: SecretKey) -> None:
         """It was just read and is not there."""
         self._views.pop(key, None)
 
-    def changed(self, change: Change[SecretView]) -> None:
-        """The informer's word, unless we know something newer."""
-        known = self._views.get(change.key)
-        if change.new is not None:
-            if known is not None and int(change.new.resource_version) <= int(known.resource_version):
-                return
-            self._views[change.key] = change.new
-        else:
-            if known is None or (change.old is not None and known.uid != change.old.uid):
-                return
-            del self._views[change.key]
-            self._remember_gone(change.key, int(known.resource_version))
-        self._on_change(change.key, known, change.new)
+    # --- the picture of a reflection ---
 
-    def _remember_gone(self, key: SecretKey, version: int) -> None:
+    def put(self, item: Mapping[str, Any]) -> None:
+        """The watch's word, unless we know something newer."""
+        key, version = key_of(item), version_of(item)
+        if not self._is_newer(key, version):
+            return
+        try:
+            view = view_of(item)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one Secret must not keep us from the others
+            logger.error("Secret %s/%s is left out, its metadata cannot be read (%s)", *key, type(error).__name__)  # noqa: TRY400 - the text may quote the object
+            return
+        self._keep(key, version, view)
+        self._on_change(key, view)
+
+    def gone(self, item: Mapping[str, Any]) -> None:
+        """It was deleted, or carries our label no longer; another of its name may have been made since."""
+        key = key_of(item)
+        view = self.get(key)
+        if view is not None and view.uid == item["metadata"]["uid"]:
+            self._end(key, view)
+
+    def listed(self, keys: AbstractSet[SecretKey], version: str) -> None:
+        """At that version these carried our label and no others; what was written later is not among them."""
+        for key in self._views.keys() - keys:
+            view = self._unpack(self._views[key].packed)
+            if _is_labelled(view) and int(view.resource_version) <= int(version):
+                self._end(key, view)
+
+    def _is_newer(self, key: SecretKey, version: int) -> bool:
+        known = self._views.get(key)
+        return known is None or version > known.version
+
+    def _keep(self, key: SecretKey, version: int, view: SecretView) -> None:
+        self._views[key] = _Kept(version, self._packing.pack(view))
+
+    def _end(self, key: SecretKey, view: SecretView) -> None:
         """The late answer to a write of ours must not bring it back: nobody would tell again that it is gone."""
+        del self._views[key]
         self._gone.pop(key, None)
-        self._gone[key] = version
+        self._gone[key] = int(view.resource_version)
         if len(self._gone) > _GONE:
             del self._gone[next(iter(self._gone))]
+        self._on_change(key, view)
+
+
+def _is_labelled(view: SecretView) -> bool:
+    return view.labels.get(MANAGED_BY[0]) == MANAGED_BY[1]

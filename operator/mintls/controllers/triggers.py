@@ -159,11 +159,10 @@ class Triggers:
         """Replicas of the issuer came, went or became ready: the clients that wait to be seen registered."""
         self._add(Kind.CLIENT, waiting)
 
-    def secret_changed(self, key: ObjectKey, old: SecretView | None, new: SecretView | None) -> None:
-        """A Secret with our label: whoever writes to it."""
+    def secret_changed(self, key: ObjectKey, view: SecretView) -> None:
+        """A Secret with our label, as it is or was at its end: whoever writes to it."""
         self._add(Kind.CERTIFICATE, self._certificates.of_secret(key))
-        view = new or old
-        if view is None or key[0] != self._namespace:
+        if key[0] != self._namespace:
             return
         authority = view.labels.get(AUTHORITY)
         if authority:

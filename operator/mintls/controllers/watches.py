@@ -20,6 +20,7 @@ from mintls.kube.paths import (
     SECRETS,
     Resource,
 )
+from mintls.kube.reflection import Reflection
 from mintls.reconcile.certificateauthority import AUTHORITY
 from mintls.reconcile.credential import MANAGED_BY, SecretView
 from mintls.reconcile.servicerequest import SIGNER
@@ -91,7 +92,7 @@ class Watches:
             decode=lambda item: str(item["spec"]["trustBundle"]),
             on_change=triggers.cluster_bundle_changed,
         )
-        self.needed: tuple[Informer[Any], ...] = (
+        self.needed: tuple[Reflection, ...] = (
             self._secrets(secrets),
             self._supplied(triggers.supplied_authority_changed),
             self.bundles,
@@ -105,16 +106,9 @@ class Watches:
             self.cluster_bundles,
         )
 
-    def _secrets(self, views: SecretViews) -> Informer[SecretView]:
+    def _secrets(self, views: SecretViews) -> Reflection:
         """Metadata alone: other people's Secrets, and the keys in ours, never come into this process's memory."""
-        return Informer(
-            self._api,
-            SECRETS,
-            label_selector=_LABEL,
-            metadata_only=True,
-            decode=views.view_of,
-            on_change=views.changed,
-        )
+        return Reflection(self._api, SECRETS, views, label_selector=_LABEL, metadata_only=True)
 
     def _supplied(self, on_change: Callable[[Change[SecretView]], None]) -> Informer[SecretView]:
         """CAs that somebody else keeps, if they say for which authority they are; the others are read now and then."""

@@ -20,13 +20,12 @@ from mintls.controllers.keys import Key, Kind
 from mintls.controllers.objects import ObjectStore
 from mintls.controllers.passwordsecrets import PasswordSecrets
 from mintls.controllers.reporting import Reporter
-from mintls.controllers.secretviews import SecretViews, view_of
+from mintls.controllers.secretviews import SecretViews
 from mintls.controllers.writer import NotLeadingError, Writer
 from mintls.core.pki.credential import check_credential
 from mintls.core.pki.trust import render_bundle
 from mintls.kube.errors import ApiError, Forbidden, Invalid, NotFound, ServerError, Unreachable
 from mintls.kube.events import EventRecorder
-from mintls.kube.informer import Change
 from mintls.reconcile.conditions import find, holds
 
 ITEM = "/apis/mintls.dev/v1alpha1/namespaces/shop/clientcertificates/billing"
@@ -95,7 +94,7 @@ class World:
         self.store.saw(item)
 
     def informed(self, secret: Object) -> None:
-        self.secrets.changed(Change("put", ("shop", "billing-mtls"), None, view_of(secret)))
+        self.secrets.put(secret)
 
     async def look(self) -> datetime | None:
         return await self.controller.reconcile(KEY)
@@ -335,8 +334,7 @@ class TestSomebodyElse:
         world = await World().issued()
         before = world.file("tls.crt")
         world.api.change(SECRET, labels={})
-        known = world.secrets.get(("shop", "billing-mtls"))
-        world.secrets.changed(Change("gone", ("shop", "billing-mtls"), known, None))
+        world.secrets.gone(world.api.objects[SECRET])
         await world.look()
         assert world.ready
         assert world.file("tls.crt") == before
@@ -353,12 +351,12 @@ class TestSomebodyElse:
     @pytest.mark.parametrize("successors", [[], [certificate_body(uid="second")]], ids=["for good", "and made another"])
     async def test_deleted_the_object_and_only_the_end_of_its_secret_was_told(self, successors: list[Object]) -> None:
         world = await World().issued()
-        known = world.secrets.get(("shop", "billing-mtls"))
+        secret = world.api.objects[SECRET]
         for path in (ITEM, SECRET):
             world.api.remove(path)
         for successor in successors:
             world.api.have(ITEM, successor)
-        world.secrets.changed(Change("gone", ("shop", "billing-mtls"), known, None))
+        world.secrets.gone(secret)
         assert await world.look() is None
         assert world.api.writes == []
 

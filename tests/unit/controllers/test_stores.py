@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.objects import certificate, certificate_body, secret_view
+from builders.objects import certificate, certificate_body
 from mintls.api.v1alpha1 import ClientCertificate
 from mintls.controllers.certificateindex import CertificateIndex
 from mintls.controllers.objects import ObjectKey, ObjectStore
 from mintls.controllers.secretviews import SecretKey, SecretViews, contents_of, view_of
 from mintls.controllers.trustbundles import NamespaceUse
-from mintls.kube.informer import Change
+from mintls.kube.client import FIELD_MANAGER
 from mintls.reconcile.credential import SecretView
 from mintls.reconcile.keystores import password_secrets
 
@@ -278,40 +278,33 @@ def test_whatever_order_the_news_comes_in_the_newest_stays(order: list[int], aga
 SECRET = ("shop", "billing-mtls")
 
 
-def test_the_informers_word_of_our_own_write_is_kept_once() -> None:
-    views = SecretViews(lambda *_: None)
-    meta = {"uid": "u", "name": SECRET[1], "namespace": SECRET[0], "resourceVersion": "5", "labels": {"a": "b"}}
-    ours = view_of({"metadata": meta})
-    views.wrote(SECRET, ours)
-    assert views.view_of({"metadata": meta}) is ours
-    for other in ({"resourceVersion": "6"}, {"uid": "v"}, {"name": "another"}):
-        assert views.view_of({"metadata": meta | other}) is not ours
+def secret_body(version: int = 5, uid: str = "first", name: str = SECRET[1], **metadata: Any) -> dict[str, Any]:
+    """A Secret's metadata in JSON, as a watch tells of one with our label."""
+    ours = {"app.kubernetes.io/managed-by": "mintls"}
+    fixed = {"namespace": SECRET[0], "name": name, "uid": uid, "resourceVersion": str(version)}
+    return {"metadata": {"labels": ours, **metadata, **fixed}}
 
 
 class Views:
-    """SecretViews and what they told; ``api`` is what an informer would have."""
+    """SecretViews, and what they told."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[SecretView | None, SecretView | None]] = []
+        self.told: list[SecretView] = []
         self.views = SecretViews(self._note)
-        self.informer: SecretView | None = None
 
-    def _note(self, key: SecretKey, old: SecretView | None, new: SecretView | None) -> None:
+    def _note(self, key: SecretKey, view: SecretView) -> None:
         assert key == SECRET
-        self.told.append((old, new))
+        self.told.append(view)
 
     def put(self, version: int, uid: str = "first") -> SecretView:
-        view = secret_view(version=str(version), uid=uid)
-        old, self.informer = self.informer, view
-        self.views.changed(Change("put", SECRET, old, view))
-        return view
+        self.views.put(secret_body(version, uid))
+        return view_of(secret_body(version, uid))
 
-    def gone(self) -> None:
-        old, self.informer = self.informer, None
-        self.views.changed(Change("gone", SECRET, old, None))
+    def gone(self, uid: str = "first") -> None:
+        self.views.gone(secret_body(1000, uid))
 
-    def wrote(self, version: int, uid: str = "first") -> SecretView:
-        view = secret_view(version=str(version), uid=uid)
+    def wrote(self, version: int, uid: str = "first", **metadata: Any) -> SecretView:
+        view = view_of(secret_body(version, uid, **metadata))
         self.views.wrote(SECRET, view)
         return view
 
@@ -321,16 +314,65 @@ class Views:
 
 
 class TestASecret:
-    def test_is_what_the_informer_says(self) -> None:
+    def test_is_what_the_watch_says(self) -> None:
         views = Views()
         first = views.put(5)
-        assert (views.known, views.told) == (first, [(None, first)])
+        assert (views.known, views.told) == (first, [first])
         second = views.put(6)
-        assert (views.known, views.told[1:]) == (second, [(first, second)])
+        assert (views.known, views.told[1:]) == (second, [second])
         views.gone()
-        assert (views.known, views.told[2:]) == (None, [(second, None)])
+        assert (views.known, views.told[2:]) == (None, [second])
 
-    def test_that_we_wrote_is_known_before_the_informer_tells_of_it_and_it_tells_nothing_new(self) -> None:
+    def test_is_known_as_it_was_told_or_read_whatever_is_in_its_metadata(self) -> None:
+        views = Views()
+        entry = {"manager": FIELD_MANAGER, "operation": "Update", "time": "2026-01-01T00:00:00Z"}
+        rest = {"annotations": {"a": "b"}, "managedFields": [entry, entry | {"manager": "kubectl"}]}
+        assert views.wrote(5, **rest) == views.known
+        assert views.known.written is not None
+        assert views.known.foreign == "kubectl"
+
+    def test_whose_metadata_cannot_be_read_is_left_out_and_the_others_are_known(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        views = Views()
+        broken = [{"manager": FIELD_MANAGER, "time": "yesterday"}]
+        views.views.put(secret_body(name="broken", managedFields=broken))
+        assert views.put(6) == views.known
+        assert "Secret shop/broken is left out" in caplog.text
+
+    @pytest.mark.parametrize("listed", ["7", "8"])
+    def test_that_a_list_lacks_is_gone(self, listed: str) -> None:
+        views = Views()
+        ours = views.wrote(7)
+        views.views.listed({("shop", "another")}, listed)
+        assert (views.known, views.told) == (None, [ours])
+
+    def test_that_was_written_after_a_list_is_there_still(self) -> None:
+        views = Views()
+        ours = views.wrote(8)
+        views.views.listed({("shop", "another")}, "7")
+        assert (views.known, views.told) == (ours, [])
+
+    def test_that_a_list_has_stays(self) -> None:
+        views = Views()
+        ours = views.put(7)
+        views.views.listed({SECRET}, "9")
+        assert (views.known, views.told) == (ours, [ours])
+
+    def test_that_was_read_by_its_name_and_has_no_label_of_ours_is_in_no_list(self) -> None:
+        views = Views()
+        theirs = views.wrote(5, labels={})
+        views.views.listed(set(), "9")
+        assert (views.known, views.told) == (theirs, [])
+
+    def test_that_a_list_lacked_does_not_come_back_by_a_late_answer(self) -> None:
+        views = Views()
+        views.put(7)
+        views.views.listed(set(), "9")
+        views.wrote(7)
+        assert views.known is None
+
+    def test_that_we_wrote_is_known_before_the_watch_tells_of_it_and_it_tells_nothing_new(self) -> None:
         views = Views()
         ours = views.wrote(7)
         assert views.known == ours
@@ -352,7 +394,7 @@ class TestASecret:
         views.wrote(7)
         views.gone()
         assert views.known is None
-        assert views.told[-1][1] is None
+        assert len(views.told) == 2
 
     def test_that_was_made_again_is_not_gone_with_its_predecessor(self) -> None:
         views = Views()
@@ -384,7 +426,7 @@ class TestASecret:
         assert views.known is None
 
     def test_that_lost_our_label_and_is_read_by_name_is_known_again(self) -> None:
-        """To the informer it is gone; it is another version since."""
+        """To the watch it is gone; it is another version since."""
         views = Views()
         views.put(7)
         views.gone()
@@ -401,9 +443,9 @@ class TestASecret:
     def test_that_is_gone_for_many_does_not_fill_the_memory(self) -> None:
         views = SecretViews(lambda *_: None)
         for number in range(20_000):
-            key, view = ("shop", str(number)), secret_view(uid=str(number))
-            views.changed(Change("put", key, None, view))
-            views.changed(Change("gone", key, view, None))
+            body = secret_body(name=str(number))
+            views.put(body)
+            views.gone(body)
         assert sum(len(part) for part in vars(views).values() if isinstance(part, dict)) < 2_000
 
 

@@ -21,10 +21,11 @@ from builders.kube import (
     stream,
 )
 from builders.waiting import until
-from mintls.kube import informer as module
+from mintls.kube import reflection as module
 from mintls.kube.client import ApiClient, Object
-from mintls.kube.informer import HEALTHY_SECONDS, Change, Informer, Key
+from mintls.kube.informer import Change, Informer
 from mintls.kube.paths import CONFIGMAPS
+from mintls.kube.reflection import HEALTHY_SECONDS, Key
 
 PATH = CONFIGMAPS.collection()
 HOLD = stream(then="hold")
@@ -326,7 +327,7 @@ async def test_waits_grow_and_are_bounded(api: ApiClient, monkeypatch: pytest.Mo
         waits.append(seconds)
 
     monkeypatch.undo()
-    monkeypatch.setattr("mintls.kube.informer.asyncio.sleep", sleep)
+    monkeypatch.setattr("mintls.kube.reflection.asyncio.sleep", sleep)
     subject: Informer[Any] = Informer(api, CONFIGMAPS)
     for _ in range(20):
         await subject._wait(None)
