@@ -63,7 +63,8 @@ class EventRecorder:
         self._api = api
         self._component = component
         self._host = host[:_WORD_LIMIT] or component
-        self._posted: OrderedDict[_What, datetime] = OrderedDict()
+        # By a hash of what they say, which may be long: thousands of them are remembered.
+        self._posted: OrderedDict[int, datetime] = OrderedDict()
 
     async def record(
         self,
@@ -93,18 +94,23 @@ class EventRecorder:
         try:
             await self._api.create(EVENTS.collection(namespace), body, seconds=_POST_SECONDS)
         except ApiError as error:
-            self._posted.pop(what, None)
+            self._posted.pop(hash(what), None)
             logger.warning("event %s of %s was not posted: %s", reason, involved, error)
 
     def _is_news(self, what: _What, now: datetime) -> bool:
-        before = self._posted.get(what)
+        known = hash(what)
+        before = self._posted.get(known)
         if before is not None and now - before < QUIET:
             return False
-        self._posted[what] = now
-        self._posted.move_to_end(what)
-        if len(self._posted) > _REMEMBERED:
-            self._posted.popitem(last=False)
+        self._posted[known] = now
+        self._posted.move_to_end(known)
+        self._forget(now)
         return True
+
+    def _forget(self, now: datetime) -> None:
+        """What was posted long ago, and what there is no room for."""
+        while len(self._posted) > _REMEMBERED or now - next(iter(self._posted.values())) >= QUIET:
+            self._posted.popitem(last=False)
 
     def _event(self, what: _What, now: datetime, action: str) -> Object:
         involved, type_, reason, message = what

@@ -116,6 +116,12 @@ async def test_memory_is_bounded(recorder: EventRecorder, double: ApiDouble, mon
     assert len(double.seen) == 4
 
 
+async def test_what_was_said_long_ago_is_forgotten(recorder: EventRecorder) -> None:
+    for seconds in (0, 1, 600):
+        await issued(recorder, NOW + timedelta(seconds=seconds), message=f"after {seconds} s")
+    assert len(recorder._posted) == 2
+
+
 def test_a_reference_is_read_from_an_object() -> None:
     item = an_object("billing", uid="uid-1") | {"apiVersion": "mintls.dev/v1alpha1", "kind": "ClientCertificate"}
     assert ObjectRef.of(item) == BILLING
