@@ -8,27 +8,46 @@ import zlib
 
 import msgspec
 
+_SAMPLES = 4
+_LONGEST_SAMPLE = 2048
+_LITTLE_IN_COMMON = 0.4
+"""Packed to more than this part of its length, an object has little in common with the samples. One that differs in
+uids, digests and times alone takes 0.1 to 0.3 of it (OAuthClients, ClientCertificates and Secrets, as issued)."""
+
 
 class Packing[T]:
-    """Objects of one kind as msgpack, compressed by what they have in common with the first of them.
+    """Objects of one kind as msgpack, compressed by what they have in common with samples, the first of them.
 
-    What one packing packed no other one unpacks.
+    An object that has little in common with the samples is a further one, up to a few: the first objects may be new,
+    and have nothing yet of what all of them have later. What one packing packed no other one unpacks.
     """
 
     def __init__(self, type_: type[T]) -> None:
         """Prepare; ``type_`` is what the objects are."""
-        self._alike = b""
+        # Each has those before it and one more. What is packed is not unpacked without its own: they stay.
+        self._samples = [b""]
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(type_).decode
 
     def pack(self, item: T) -> bytes:
         """The object in octets."""
         octets = self._encode(item)
-        # What is packed is not unpacked without it: it stays, whatever becomes of that first object.
-        self._alike = self._alike or octets
-        deflate = zlib.compressobj(zlib.Z_BEST_SPEED, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=self._alike)
-        return deflate.compress(octets) + deflate.flush()
+        packed = self._deflated(octets)
+        if len(packed) > len(octets) * _LITTLE_IN_COMMON and self._has_room_for(octets):
+            self._samples.append(self._samples[-1] + octets)
+            packed = self._deflated(octets)
+        return packed
 
     def unpack(self, packed: bytes) -> T:
         """The object again: equal to what was packed."""
-        return self._decode(zlib.decompressobj(-zlib.MAX_WBITS, zdict=self._alike).decompress(packed))
+        inflate = zlib.decompressobj(-zlib.MAX_WBITS, zdict=self._samples[packed[0]])
+        return self._decode(inflate.decompress(memoryview(packed)[1:]))
+
+    def _has_room_for(self, sample: bytes) -> bool:
+        return len(self._samples) <= _SAMPLES and len(sample) <= _LONGEST_SAMPLE
+
+    def _deflated(self, octets: bytes) -> bytes:
+        """The number of the samples, and what is not in them."""
+        deflate = zlib.compressobj(zlib.Z_BEST_SPEED, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=self._samples[-1])
+        # Joined it is as long as it has to be: zlib gives the front of a long buffer, which stays behind it.
+        return b"".join((bytes((len(self._samples) - 1,)), deflate.compress(octets), deflate.flush()))
