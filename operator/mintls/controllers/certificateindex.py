@@ -1,5 +1,6 @@
 """ClientCertificates by what they name."""
 
+from collections.abc import Hashable
 from datetime import datetime
 
 from mintls.api.v1alpha1 import ClientCertificate
@@ -20,22 +21,14 @@ class CertificateIndex:
 
     def changed(self, key: ObjectKey, old: ClientCertificate | None, new: ClientCertificate | None) -> None:
         """Follow one object."""
-        namespace = key[0]
-        if old is not None:
-            self._by_client.discard((namespace, old.spec.client_ref.name), key)
-            self._by_authority.discard(old.spec.authority_ref.name, key)
-            self._by_secret.discard((namespace, old.spec.secret_name), key)
-            for secret in passwords_of(old):
-                self._by_password.discard(secret, key)
+        _move(self._by_client, key, _clients(key, old), _clients(key, new))
+        _move(self._by_authority, key, _authorities(old), _authorities(new))
+        _move(self._by_secret, key, _secrets(key, old), _secrets(key, new))
+        _move(self._by_password, key, passwords_of(old), passwords_of(new))
+        if new is not None and new.status.not_after is not None:
+            self._ends[key] = new.status.not_after
+        else:
             self._ends.pop(key, None)
-        if new is not None:
-            self._by_client.add((namespace, new.spec.client_ref.name), key)
-            self._by_authority.add(new.spec.authority_ref.name, key)
-            self._by_secret.add((namespace, new.spec.secret_name), key)
-            for secret in passwords_of(new):
-                self._by_password.add(secret, key)
-            if new.status.not_after is not None:
-                self._ends[key] = new.status.not_after
 
     def end_of(self, key: ObjectKey) -> datetime | None:
         """When its certificate ends; ``None`` if it has none."""
@@ -64,6 +57,32 @@ class CertificateIndex:
     def of_password(self, secret: ObjectKey) -> frozenset[ObjectKey]:
         """Those with a keystore whose password is in a Secret."""
         return self._by_password.get(secret)
+
+
+def _move[K: Hashable](
+    index: MultiMap[K, ObjectKey], key: ObjectKey, before: frozenset[K], after: frozenset[K]
+) -> None:
+    """What stays is left alone: it has the very key that the store has, in memory once."""
+    for one in before - after:
+        index.discard(one, key)
+    for one in after - before:
+        index.add(one, key)
+
+
+def _clients(key: ObjectKey, certificate: ClientCertificate | None) -> frozenset[ObjectKey]:
+    if certificate is None:
+        return frozenset()
+    client = (key[0], certificate.spec.client_ref.name)
+    # Mostly it has the client's name; one tuple is enough then.
+    return frozenset((key if client == key else client,))
+
+
+def _authorities(certificate: ClientCertificate | None) -> frozenset[str]:
+    return frozenset() if certificate is None else frozenset((certificate.spec.authority_ref.name,))
+
+
+def _secrets(key: ObjectKey, certificate: ClientCertificate | None) -> frozenset[ObjectKey]:
+    return frozenset() if certificate is None else frozenset(((key[0], certificate.spec.secret_name),))
 
 
 def passwords_of(certificate: ClientCertificate | None) -> frozenset[ObjectKey]:

@@ -23,9 +23,12 @@ class Kind(StrEnum):
     SERVER_CERTIFICATE = "ServerCertificate"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """One object; ``namespace`` is "" for cluster-scoped ones, ``name`` is "" for what there is one of."""
+    """One object; ``namespace`` is "" for cluster-scoped ones, ``name`` is "" for what there is one of.
+
+    They have an order, which means nothing, for those that are due at the same time.
+    """
 
     kind: Kind
     namespace: str = ""

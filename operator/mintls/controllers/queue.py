@@ -135,4 +135,5 @@ class ReconcileQueue:
             if self._renewals.get(key) == place:  # else it has another place since, or is in the faster lane
                 del self._renewals[key]
                 return key
+        self._renewals.clear()  # it is empty, and as large as it was at the start, when everything was in it
         return None

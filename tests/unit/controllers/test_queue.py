@@ -1,7 +1,9 @@
 """The queue: each key once, never worked on twice at a time, and nobody starves."""
 
 import asyncio
+import sys
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
@@ -28,6 +30,16 @@ async def test_a_key_that_is_asked_for_twice_comes_once() -> None:
     assert await take(queue) == A
     queue.done(A)
     assert queue.idle()
+
+
+async def test_what_everything_was_in_at_a_start_is_given_back() -> None:
+    queue = ReconcileQueue()
+    for number in range(1000):
+        queue.add(Key(Kind.CERTIFICATE, "shop", str(number)), Lane.RENEWAL)
+    await taken_now(queue, 1000)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(queue.take(), 0.001)
+    assert sys.getsizeof(queue._renewals) < 1000
 
 
 async def test_keys_come_in_the_order_in_which_they_were_first_asked_for() -> None:

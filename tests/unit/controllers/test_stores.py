@@ -495,6 +495,19 @@ class TestTheIndexOfCertificates:
         assert (index.of_client(("shop", "z")), index.of_authority("other")) == (frozenset(), frozenset())
         assert all(not entries for entries in vars(index).values()), "nothing is left behind"
 
+    def test_has_a_key_that_stays_in_memory_once(self) -> None:
+        key, again = ("shop", "a"), tuple(reversed(("a", "shop")))
+        index, old = CertificateIndex(), certificate("a")
+        index.changed(key, None, old)
+        index.changed(again, old, certificate("a", spec={"duration": "1h"}))
+        found = [
+            index.of_client(key),
+            index.of_authority("default"),
+            index.of_secret(("shop", "a-mtls")),
+            {*index._by_client},
+        ]
+        assert all(one is key for [one] in found)
+
 
 specs = st.fixed_dictionaries(
     {
