@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from mintls.cli.allocator import give_back_what_is_freed
 from mintls.cli.logs import configure_logging
 from mintls.cli.options import address, shared
 from mintls.cli.running import run
@@ -61,6 +62,7 @@ logger = logging.getLogger(__name__)
 @click.option("--workers", default=16, show_default=True, help="Objects that are looked at side by side.")
 def operator(**options: Any) -> None:
     """Watch OAuthClients, ClientCertificates and CertificateAuthorities, and make them true."""
+    give_back_what_is_freed()
     configure_logging(options["verbose"])
     settings = _settings(options)
     host, port = address(options["health_address"])
