@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 _ENDED = 4096
 """So many uids of objects that are gone are remembered: no uid is ever used again."""
 
-_AT_HAND = 256
+_AT_HAND = 64
 """So many objects that were asked for last are there without being read again: a look at one asks several times."""
 
 type ObjectKey = tuple[str, str]
