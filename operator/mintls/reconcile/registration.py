@@ -129,7 +129,9 @@ def extra_claims_of(client: OAuthClient) -> tuple[tuple[str, str], ...]:
     Raises:
         ClaimNotAllowed: One of them is the issuer's own.
     """
-    claims = client.spec.access_token.claims or {}
+    claims = client.spec.access_token.claims
+    if not claims:
+        return ()
     check_claims(claims, "spec.accessToken.claims")
     return tuple(sorted(claims.items()))
 
