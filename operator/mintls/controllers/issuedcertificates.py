@@ -3,6 +3,7 @@
 import base64
 import binascii
 import logging
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 
@@ -11,7 +12,7 @@ from cryptography import x509
 from mintls.api.v1alpha1 import ClientCertificate
 from mintls.core.multimap import MultiMap
 from mintls.core.pki.crl import signing_key_identifier
-from mintls.reconcile.issuedcertificates import Issued, RecordBroken, decode_all, encode_all
+from mintls.reconcile.issuedcertificates import Issued, RecordBroken, decode_all, encode_all, moment
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +57,9 @@ class IssuedCertificates:
 
     def issued(self, authority: str, uid: str, leaf: x509.Certificate) -> None:
         """A certificate was signed for the object with that uid."""
-        not_after = leaf.not_valid_after_utc
-        self._learn(authority, Issued(leaf.serial_number, uid, signing_key_identifier(leaf), not_after))
+        # Few keys sign, and many end in one second: one string and one datetime for all of them.
+        key_id, not_after = sys.intern(signing_key_identifier(leaf)), moment(int(leaf.not_valid_after_utc.timestamp()))
+        self._learn(authority, Issued(leaf.serial_number, uid, key_id, not_after))
 
     def follow(self, certificate: ClientCertificate) -> None:
         """An object is as it is now: what its status speaks of was issued for it, whoever remembers that."""

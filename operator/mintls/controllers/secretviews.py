@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
@@ -120,7 +121,8 @@ class SecretViews:
         return known is None or version > known.version
 
     def _keep(self, key: SecretKey, version: int, view: SecretView) -> None:
-        self._views[key] = _Kept(version, self._packing.pack(view))
+        namespace, name = key
+        self._views[sys.intern(namespace), name] = _Kept(version, self._packing.pack(view))
 
     def _end(self, key: SecretKey, view: SecretView) -> None:
         """The late answer to a write of ours must not bring it back: nobody would tell again that it is gone."""

@@ -7,8 +7,8 @@ the Lease) and the key that signed them, then by the object, each as serial numb
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
@@ -29,8 +29,7 @@ class RecordBroken(ValueError):  # noqa: N818 - reads as the sentence that it st
     """What was written down cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Issued:
+class Issued(msgspec.Struct, frozen=True, gc=False):
     """A certificate that was issued for an object.
 
     Attributes:
@@ -44,6 +43,12 @@ class Issued:
     uid: str
     key_id: str
     not_after: datetime
+
+
+@lru_cache(maxsize=4096)
+def moment(seconds: int) -> datetime:
+    """Of a POSIX timestamp, aware UTC; mostly one in memory for all certificates that end in that second."""
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def encode(issued: Iterable[Issued]) -> bytes:
@@ -101,7 +106,7 @@ def _grouped(issued: Iterable[Issued]) -> _Record:
 
 def _flat(record: _Record) -> frozenset[Issued]:
     return frozenset(
-        Issued(int.from_bytes(serial), _uid(uid), key_id, datetime.fromtimestamp(end, UTC))
+        Issued(int.from_bytes(serial), _uid(uid), key_id, moment(end))
         for key_id, by_uid in record.items()
         for uid, some in by_uid.items()
         for serial, end in some
