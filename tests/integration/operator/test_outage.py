@@ -15,7 +15,7 @@ pytestmark = pytest.mark.cluster
 
 
 async def _ready_shop(world: World, relay: Relay, lease_seconds: float) -> tuple[RunningOperator, str]:
-    """A client with its certificate, by an operator behind the relay."""
+    """A client with its certificate, by an operator behind the relay that has nothing under way any more."""
     await world.authority()
     operator = await world.operator(server=relay.address, lease_seconds=lease_seconds)
     await world.issuer()
@@ -23,6 +23,7 @@ async def _ready_shop(world: World, relay: Relay, lease_seconds: float) -> tuple
     await world.client(shop)
     await world.certificate(shop)
     await world.ready(CLIENT_CERTIFICATES, shop, "billing")
+    await operator.at_rest()
     return operator, shop
 
 
