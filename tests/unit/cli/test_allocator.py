@@ -25,7 +25,7 @@ info.restype = Mallinfo
 done = "told" in sys.argv and give_back_what_is_freed()
 del bytearray(16 * 1024 * 1024)[:]  # up to there goes the threshold by itself
 before = info().hblks
-kept = bytearray(256 * 1024)
+kept = bytearray(1024 * 1024)
 print(done, info().hblks - before)
 """
 
