@@ -244,6 +244,9 @@ class Operator:
                 await self._look(key)
             finally:
                 self._parts.queue.done(key)
+            # A look at what is well waits for nothing. At a start there are thousands of them in a row: without this
+            # nothing else would be done until the last of them, no watch read and no Lease renewed.
+            await asyncio.sleep(0)
 
     async def _look(self, key: Key) -> None:
         began, outcome = time.perf_counter(), "ok"
