@@ -1,16 +1,15 @@
 """A live picture of one collection: each object as it was decoded, and word of every change."""
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, Literal, Unpack, cast
 
 from mintls.kube.client import ApiClient, Object
 from mintls.kube.paths import Resource
-from mintls.kube.reflection import Key, Reflection, key_of
+from mintls.kube.reflection import Key, Reflection, Selection, key_of
 
 logger = logging.getLogger(__name__)
 
@@ -62,42 +61,22 @@ class Informer[T](Reflection):
         api: ApiClient,
         resource: Resource,
         *,
-        namespace: str | None = None,
-        label_selector: str | None = None,
-        field_selector: str | None = None,
-        metadata_only: bool = False,
         on_change: Callable[[Change[T]], None] | None = None,
         on_error: Callable[[Key, Exception], None] | None = None,
         decode: Callable[[Object], T] | None = None,
-        page_size: int = 500,
-        clock: Callable[[], float] = time.monotonic,
+        **which: Unpack[Selection],
     ) -> None:
         """Prepare; nothing is asked before ``run()``.
 
         Args:
             api: The client.
             resource: What to watch.
-            namespace: One namespace; None for all (and for cluster-scoped resources).
-            label_selector: As ``kubectl --selector``.
-            field_selector: As ``kubectl --field-selector``.
-            metadata_only: Ask for metadata alone.
             on_change: Told each change, after the store has it.
             on_error: Told the key and the exception when ``decode`` or ``on_change`` raises; it is logged in any case.
             decode: Makes the store's value of an object; None keeps the object as it came.
-            page_size: Items per page of the list.
-            clock: Seconds of a monotonic clock.
+            which: Which objects of the resource, and how they are listed.
         """
-        super().__init__(
-            api,
-            resource,
-            self,
-            namespace=namespace,
-            label_selector=label_selector,
-            field_selector=field_selector,
-            metadata_only=metadata_only,
-            page_size=page_size,
-            clock=clock,
-        )
+        super().__init__(api, resource, self, **which)
         self._on_change = on_change
         self._on_error = on_error
         self._decode = decode if decode is not None else cast("Callable[[Object], T]", lambda item: item)

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict, Unpack
 
 from mintls.kube.client import ApiClient, Object
 from mintls.kube.errors import ApiError, Gone, Unreachable
@@ -32,6 +32,7 @@ type Key = tuple[str, str]
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 4.0
+_PAGE_SIZE = 500
 # A watch that the server ends sooner than this without an event would otherwise be opened again in a tight loop.
 _SHORT_WATCH_SECONDS = 1.0
 # A quiet watch gets a bookmark about once a minute, and the client ends a silent one itself after this long.
@@ -54,6 +55,26 @@ class Picture(Protocol):
         ...
 
 
+class Selection(TypedDict, total=False):
+    """Which objects of a resource are watched, and how they are listed.
+
+    Attributes:
+        namespace: One namespace; None for all (and for cluster-scoped resources).
+        label_selector: As ``kubectl --selector``.
+        field_selector: As ``kubectl --field-selector``.
+        metadata_only: Ask for metadata alone.
+        page_size: Items per page of the list.
+        clock: Seconds of a monotonic clock.
+    """
+
+    namespace: str | None
+    label_selector: str | None
+    field_selector: str | None
+    metadata_only: bool
+    page_size: int
+    clock: Callable[[], float]
+
+
 class Reflection:
     """Keeps a picture of one collection equal to the API's.
 
@@ -66,41 +87,24 @@ class Reflection:
         last_event: ``time.monotonic()`` of the last sign of life from the API server; -inf before the first.
     """
 
-    def __init__(
-        self,
-        api: ApiClient,
-        resource: Resource,
-        into: Picture,
-        *,
-        namespace: str | None = None,
-        label_selector: str | None = None,
-        field_selector: str | None = None,
-        metadata_only: bool = False,
-        page_size: int = 500,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, api: ApiClient, resource: Resource, into: Picture, **which: Unpack[Selection]) -> None:
         """Prepare; nothing is asked before ``run()``.
 
         Args:
             api: The client.
             resource: What to watch.
             into: Keeps what is seen.
-            namespace: One namespace; None for all (and for cluster-scoped resources).
-            label_selector: As ``kubectl --selector``.
-            field_selector: As ``kubectl --field-selector``.
-            metadata_only: Ask for metadata alone.
-            page_size: Items per page of the list.
-            clock: Seconds of a monotonic clock.
+            which: Which objects of the resource, and how they are listed.
         """
         self.resource = resource
         self._api = api
         self._into = into
-        self._path = resource.collection(namespace)
-        self._label_selector = label_selector
-        self._field_selector = field_selector
-        self._metadata_only = metadata_only
-        self._page_size = page_size
-        self._clock = clock
+        self._path = resource.collection(which.get("namespace"))
+        self._label_selector = which.get("label_selector")
+        self._field_selector = which.get("field_selector")
+        self._metadata_only = which.get("metadata_only", False)
+        self._page_size = which.get("page_size", _PAGE_SIZE)
+        self._clock = which.get("clock", time.monotonic)
         self._synced = asyncio.Event()
         self._position: str | None = None
         self._failures = 0
