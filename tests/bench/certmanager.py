@@ -8,7 +8,7 @@ from typing import Any
 
 from bench import machine
 from bench.cluster import NAMESPACE
-from builders.cert_manager import CA, install_kinds
+from builders.cert_manager import ca_objects, install_kinds
 from builders.world import SYSTEM, World
 from clusterlib.certmanager import ensure_cert_manager
 from clusterlib.progress import Progress
@@ -48,7 +48,7 @@ class CertManager:
 def install(world: World) -> None:
     """Its kinds, and a CA of it; builds the program, where that was not done before. Raises BuildError."""
     install_kinds(world.cluster, ensure_cert_manager(Progress()))
-    world.cluster.kubectl("apply", "-f", "-", stdin=CA + _CLUSTER_ISSUER)
+    world.cluster.kubectl("apply", "-f", "-", stdin=ca_objects()[0] + _CLUSTER_ISSUER)
 
 
 @contextmanager

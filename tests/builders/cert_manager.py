@@ -1,7 +1,6 @@
 """cert-manager on the API server of a test: its kinds, its controllers as a process, and a CA of it."""
 
 import asyncio
-import base64
 import contextlib
 import json
 import time
@@ -9,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builders import pki
 from builders.helm import CHART, Helm
 from builders.world import SYSTEM, World, eventually
 from clusterlib.certmanager import CertManager
 from clusterlib.cluster import Cluster
-from mintls.kube.paths import CERTIFICATE_REQUESTS, ISSUERS, SECRETS
+from mintls.core.pki.certificate import encode_pem
+from mintls.core.pki.keys import encode_private_key
+from mintls.kube.paths import CERTIFICATE_REQUESTS, ISSUERS
 
 ISSUER = "corporate"
 APPROVER = "certificaterequests-approver"
@@ -22,28 +24,12 @@ KINDS = ("certificaterequests", "certificates", "issuers", "clusterissuers")
 
 type Object = dict[str, Any]
 
-CA = """\
-apiVersion: cert-manager.io/v1
-kind: Issuer
-metadata: {name: self-signed, namespace: mintls-system}
-spec: {selfSigned: {}}
----
-apiVersion: cert-manager.io/v1
-kind: Certificate
-metadata: {name: corporate-ca, namespace: mintls-system}
-spec:
-  isCA: true
-  commonName: Corporate Root
-  secretName: corporate-ca
-  privateKey: {algorithm: ECDSA, size: 256}
-  issuerRef: {name: self-signed}
----
+_ISSUER_OF_THE_CA = """\
 apiVersion: cert-manager.io/v1
 kind: Issuer
 metadata: {name: corporate, namespace: mintls-system}
 spec: {ca: {secretName: corporate-ca}}
 """
-"""An issuer with a root of cert-manager's own making."""
 
 INTERMEDIATE = """\
 apiVersion: cert-manager.io/v1
@@ -129,17 +115,30 @@ async def apply(world: World, objects: str) -> None:
     await asyncio.to_thread(world.cluster.kubectl, "apply", "-f", str(path))
 
 
+def ca_objects() -> tuple[str, str]:
+    """An issuer with a CA in its Secret, to be applied, and the CA's root in PEM.
+
+    The root is not of cert-manager's own making, as that of docs/external-ca.md is: its controllers may well issue it
+    twice in a row, when what they know of the Secret is older than what they know of the Certificate.
+    """
+    ca = pki.authority("Corporate")
+    files = {"tls.crt": encode_pem(ca.root).decode(), "tls.key": encode_private_key(ca.root_key).decode()}
+    metadata = {"name": "corporate-ca", "namespace": SYSTEM}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": files}
+    return f"{json.dumps(secret)}\n---\n{_ISSUER_OF_THE_CA}", files["tls.crt"]
+
+
 async def make_ca(world: World) -> str:
     """An issuer; its root in PEM."""
-    await apply(world, CA)
+    objects, root = ca_objects()
+    await apply(world, objects)
 
     async def ready() -> bool:
         issuer = await world.get(ISSUERS, SYSTEM, ISSUER)
         return any(one["type"] == "Ready" and one["status"] == "True" for one in issuer["status"]["conditions"])
 
     await eventually(ready)
-    secret = await world.get(SECRETS, SYSTEM, "corporate-ca")
-    return base64.b64decode(secret["data"]["ca.crt"]).decode()
+    return root
 
 
 async def clean(world: World) -> None:

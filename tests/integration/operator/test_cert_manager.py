@@ -309,7 +309,7 @@ async def test_an_issuer_that_is_not_there_or_not_ready_is_told(world: World, ro
 async def test_a_certificate_of_another_root_is_not_taken(world: World, root: str) -> None:
     """The issuer's CA is another than the authority says: of the same name, and with another key."""
     assert root
-    stranger = encode_pem(pki.authority("Corporate Root").root).decode()
+    stranger = encode_pem(pki.authority("Corporate").root).decode()
     await world.authority()
     await world.authority("corporate", **cert_manager.spec(stranger))
     await world.operator()
