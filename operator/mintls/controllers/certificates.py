@@ -27,9 +27,10 @@ from mintls.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Not
 from mintls.kube.managedfields import handed_over, posted_fields, stated_fields
 from mintls.kube.paths import CLIENT_CERTIFICATES, SECRETS
 from mintls.reconcile.certificate.conclude import conclude, conclude_unread
-from mintls.reconcile.certificate.decide import decide, must_read, must_read_passwords, wanted_credential
+from mintls.reconcile.certificate.decide import assess, decide, must_read, must_read_passwords
 from mintls.reconcile.certificate.foreignwriter import after_repair
 from mintls.reconcile.certificate.values import (
+    Assessment,
     Blocked,
     Decision,
     Failed,
@@ -42,7 +43,7 @@ from mintls.reconcile.certificate.values import (
     Written,
 )
 from mintls.reconcile.clienttable import ClientTable
-from mintls.reconcile.credential import CONTENTS_DIGEST, ROOT_KEY, AuthorityView, SecretView, Violation, Wanted
+from mintls.reconcile.credential import CONTENTS_DIGEST, ROOT_KEY, AuthorityView, SecretView, Violation
 from mintls.reconcile.installation import Installation
 from mintls.reconcile.keystores import PASSWORDS_VERSION, password_secrets, version_used, wanted_keystores
 from mintls.reconcile.reasons import Reason
@@ -142,11 +143,11 @@ class CertificateController:
 
     async def _look(self, certificate: ClientCertificate) -> datetime | None:
         try:
-            seen, wanted = await self._gather(certificate)
+            seen, assessed = await self._gather(certificate)
         except Forbidden as error:
             await self._report_unread(certificate, error)
             raise
-        decision = decide(seen, wanted)
+        decision = decide(seen, assessed)
         outcome = await self._carry_out(seen, decision)
         conclusion = conclude(seen, decision, outcome)
         await self._reporter.report(certificate, conclusion.status, conclusion.announcement)
@@ -161,16 +162,17 @@ class CertificateController:
 
     # --- gather ---
 
-    async def _gather(self, certificate: ClientCertificate) -> tuple[Observed, Wanted | Blocked]:
+    async def _gather(self, certificate: ClientCertificate) -> tuple[Observed, Assessment | Blocked]:
         seen = self._observed(certificate)
-        wanted = wanted_credential(seen)
-        if must_read(seen, wanted):
+        assessed = assess(seen)
+        if must_read(seen, assessed):
             seen = await self._read(seen)
-            wanted = wanted_credential(seen)
-        if must_read_passwords(seen, wanted):
+            assessed = assess(seen)
+        if must_read_passwords(seen, assessed):
             names = password_secrets(certificate.spec)
             seen = replace(seen, passwords=await self._passwords.read(certificate.metadata.namespace, names))
-        return seen, wanted
+            assessed = assess(seen)
+        return seen, assessed
 
     def _observed(self, certificate: ClientCertificate) -> Observed:
         key = (certificate.metadata.namespace, certificate.metadata.name)

@@ -88,7 +88,10 @@ class Claimants:
     def contest(self, registration: Registration) -> Contest | None:
         """The first of a client's claims that somebody else holds; ``None`` if it holds them all."""
         for claim in _claims(registration):
-            holder = _holder(claim, [registration, *self._others(claim, registration.key)])
+            others = self._others(claim, registration.key)
+            if not others:
+                continue
+            holder = _holder(claim, [registration, *others])
             if holder.key != registration.key:
                 return Contest(what=claim[0], holder=holder.key)
         return None

@@ -17,15 +17,12 @@ from mintls.reconcile import policy
 from mintls.reconcile.allowednames import further_names
 from mintls.reconcile.certificate.foreignwriter import pause
 from mintls.reconcile.certificate.obstacles import first_obstacle, is_ours
-from mintls.reconcile.certificate.values import Blocked, Decision, Issue, Keep, Observed, Postponed, Rewrite
+from mintls.reconcile.certificate.values import Assessment, Blocked, Decision, Issue, Keep, Observed, Postponed, Rewrite
 from mintls.reconcile.credential import (
-    ISSUE_CHECKS,
-    REWRITE_CHECKS,
     Situation,
     Validity,
     Violation,
     Wanted,
-    first_violation,
     issued_under,
     leaf_validity,
     marked_revision,
@@ -39,10 +36,18 @@ from mintls.reconcile.keystores import PASSWORDS_VERSION, passwords_version, wan
 from mintls.reconcile.reasons import Reason
 
 
-def must_read(seen: Observed, wanted: Wanted | Blocked | None = None) -> bool:
-    """Whether the Secret's data has to be read before ``decide``.
+def assess(seen: Observed) -> Assessment | Blocked:
+    """What is wanted beside what is there, or what is in the way of saying so.
 
-    ``wanted`` is what ``wanted_credential`` says of it, if that is known already; so it is for those below.
+    It is the most expensive part of a look, and good for all of the functions below as long as nothing more is
+    observed; each makes it for itself where it is not given.
+    """
+    wanted = wanted_credential(seen)
+    return wanted if isinstance(wanted, Blocked) else Assessment(wanted, _situation(seen, wanted))
+
+
+def must_read(seen: Observed, assessed: Assessment | Blocked | None = None) -> bool:
+    """Whether the Secret's data has to be read before ``decide``.
 
     It does not while the Secret is the very version that was found whole and has what is wanted. So a restart with
     10,000 current Secrets reads none of them; a renewal reads its Secret only to keep the key. Somebody else's Secret
@@ -52,23 +57,22 @@ def must_read(seen: Observed, wanted: Wanted | Blocked | None = None) -> bool:
         return False
     if not is_ours(seen) or seen.secret.resource_version != seen.whole_version:
         return True
-    wanted = wanted or wanted_credential(seen)
-    if isinstance(wanted, Blocked):
+    assessed = assessed or assess(seen)
+    if isinstance(assessed, Blocked):
         return False
-    there = _situation(seen, wanted)
-    if _remembered(seen, wanted) is None or first_violation(REWRITE_CHECKS, there) is not None:
+    if not _is_remembered(seen) or assessed.rewrite is not None:
         return True
-    if not _passwords_are_known(seen, wanted):
+    if not _passwords_are_known(seen, assessed.wanted):
         return True
-    return wanted.keeps_key and first_violation(ISSUE_CHECKS, there) is not None and _postponed_until(seen) is None
+    return assessed.wanted.keeps_key and assessed.issue is not None and _postponed_until(seen) is None
 
 
-def must_read_passwords(seen: Observed, wanted: Wanted | Blocked | None = None) -> bool:
+def must_read_passwords(seen: Observed, assessed: Assessment | Blocked | None = None) -> bool:
     """Whether the passwords of keystores have to be read before ``decide``; asked after ``must_read``."""
-    wanted = wanted or wanted_credential(seen)
-    if isinstance(wanted, Blocked) or not wanted.keystores:
+    assessed = assessed or assess(seen)
+    if isinstance(assessed, Blocked) or not assessed.wanted.keystores:
         return False
-    return seen.contents is not None or first_violation(ISSUE_CHECKS, _situation(seen, wanted)) is not None
+    return seen.contents is not None or assessed.issue is not None
 
 
 def _passwords_are_known(seen: Observed, wanted: Wanted) -> bool:
@@ -80,18 +84,17 @@ def _passwords_are_known(seen: Observed, wanted: Wanted) -> bool:
     return bool(version) and version in {seen.right_passwords, said}
 
 
-def decide(seen: Observed, wanted: Wanted | Blocked | None = None) -> Decision:
+def decide(seen: Observed, assessed: Assessment | Blocked | None = None) -> Decision:
     """What to do now. The same answer for a new object, a changed one, a restart, a timer and a changed Secret.
 
     Raises:
         ValueError: ``contents`` or ``passwords`` were not read although they are asked for.
     """
-    wanted = wanted or wanted_credential(seen)
-    if isinstance(wanted, Blocked):
-        return wanted
-    there = _situation(seen, wanted)
-    issue, rewrite = first_violation(ISSUE_CHECKS, there), first_violation(REWRITE_CHECKS, there)
-    violation = issue or rewrite
+    assessed = assessed or assess(seen)
+    if isinstance(assessed, Blocked):
+        return assessed
+    wanted, there, issue = assessed.wanted, assessed.there, assessed.issue
+    violation = issue or assessed.rewrite
     if violation is None:
         return _keep(seen, wanted, there)
     until = _postponed_until(seen)
@@ -179,6 +182,11 @@ def _remembered(seen: Observed, wanted: Wanted) -> Validity | None:
     if status.not_before is None or status.not_after is None:
         return None
     return validity(status.not_before, status.not_after, wanted, seen.certificate.metadata.uid)
+
+
+def _is_remembered(seen: Observed) -> bool:
+    status = seen.certificate.status
+    return status.not_before is not None and status.not_after is not None
 
 
 def _postponed_until(seen: Observed) -> datetime | None:

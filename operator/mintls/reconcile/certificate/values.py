@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from mintls.api.v1alpha1.clientcertificate import ClientCertificate, ClientCertificateStatus
 from mintls.core.oauth.claims import Contest
@@ -11,7 +12,18 @@ from mintls.core.pki.certificate import CertificateFacts
 from mintls.core.pki.credential import Credential
 from mintls.core.pki.keys import PrivateKey
 from mintls.reconcile.announcement import Announcement
-from mintls.reconcile.credential import AuthorityView, Contents, SecretView, Validity, Violation, Wanted
+from mintls.reconcile.credential import (
+    ISSUE_CHECKS,
+    REWRITE_CHECKS,
+    AuthorityView,
+    Contents,
+    SecretView,
+    Situation,
+    Validity,
+    Violation,
+    Wanted,
+    first_violation,
+)
 from mintls.reconcile.installation import Installation
 from mintls.reconcile.keystores import Passwords
 
@@ -90,6 +102,29 @@ class Blocked:
     violation: Violation
     stalled: bool
     current: Validity | None = None
+
+
+@dataclass(frozen=True)  # without slots, for what is found once
+class Assessment:
+    """What is wanted beside what is there.
+
+    Attributes:
+        wanted: The credential that there should be.
+        there: What the checks look at.
+    """
+
+    wanted: Wanted
+    there: Situation
+
+    @cached_property
+    def issue(self) -> Violation | None:
+        """Why a new certificate is necessary."""
+        return first_violation(ISSUE_CHECKS, self.there)
+
+    @cached_property
+    def rewrite(self) -> Violation | None:
+        """Why the Secret has to be written again, with the same certificate in it."""
+        return first_violation(REWRITE_CHECKS, self.there)
 
 
 @dataclass(frozen=True, slots=True)
