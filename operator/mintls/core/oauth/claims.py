@@ -14,6 +14,7 @@ from mintls.core.pki.certificate import thumbprint
 from mintls.core.pki.names import InvalidName, SubjectName, normalize
 
 type Key = tuple[str, str]
+type _Rank = tuple[bool, float, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,18 @@ def _identity(subject: SubjectName | None) -> tuple[Claim, ...]:
         return ()
 
 
-def _seniority(registration: Registration) -> tuple[float, str]:
-    return (registration.created.timestamp(), registration.uid)
+def _rank(claim: Claim, registration: Registration) -> _Rank:
+    """Of those who make the claim, whoever has the least holds it; no two are equal."""
+    return (claim not in registration.held, registration.created.timestamp(), registration.uid)
 
 
 @dataclass(slots=True)
 class Claimants:
-    """Who claims what, of clients that are kept elsewhere. Updates cost the number of rivals, not of clients.
+    """Who claims what, of clients that are kept elsewhere.
+
+    A change, and a question, cost the same however many clients claim the same: who holds it is remembered, and found
+    anew among all of them only where the holder goes, or gives way. So nobody can keep others waiting with thousands of
+    clients that claim one name.
 
     Of a claim it keeps no more than a hash: a tenth of the memory, and to tell two claims of one hash apart costs
     nothing as long as a claim has one claimant.
@@ -70,6 +76,8 @@ class Claimants:
 
     registration_of: Callable[[Key], Registration | None] = field(compare=False)
     _by_hash: MultiMap[int, Key] = field(default_factory=MultiMap)
+    _holders: dict[Claim, Key] = field(default_factory=dict, compare=False)
+    """Of each claim that several make; it stays while one of them still does."""
 
     def changed(self, key: Key, old: Registration | None, new: Registration | None) -> frozenset[Key]:
         """Follow one client; ``registration_of`` has the new one already.
@@ -83,17 +91,48 @@ class Claimants:
             self._by_hash.discard(one, key)
         for one in hashes_after - hashes_before:
             self._by_hash.add(one, key)
-        return frozenset(other.key for claim in before | after for other in self._others(claim, key))
+        affected = set[Key]()
+        for claim in before | after:
+            ranks = tuple(
+                _rank(claim, one) if one is not None and claim in made else None
+                for one, made in ((old, before), (new, after))
+            )
+            affected |= self._settle(claim, key, *ranks)
+        return frozenset(affected)
+
+    def _settle(self, claim: Claim, key: Key, before: _Rank | None, after: _Rank | None) -> frozenset[Key]:
+        """See who holds a claim, now that one has another rank in it, or none; the others, if it is another client."""
+        known = self._holders.get(claim)
+        if known is not None and self._holds_on(claim, known, key, before, after):
+            return frozenset()
+        rivals = self._others(claim, key)
+        ranks = {one.key: _rank(claim, one) for one in rivals} | ({key: after} if after is not None else {})
+        if len(ranks) < 2:
+            self._holders.pop(claim, None)
+            return frozenset(ranks.keys() - {key}) if known == key else frozenset()
+        holder = self._holders[claim] = min(ranks, key=ranks.__getitem__)
+        # As long as one alone made the claim nobody was remembered for it, and that one held it.
+        return frozenset() if holder == known or (known is None and holder != key) else frozenset(ranks.keys() - {key})
+
+    def _holds_on(self, claim: Claim, known: Key, key: Key, before: _Rank | None, after: _Rank | None) -> bool:
+        """Whether it takes no look at the others to see that the holder is the same."""
+        if known == key:
+            return before is not None and after is not None and after <= before
+        holder = self.registration_of(known)
+        return holder is not None and (after is None or _rank(claim, holder) < after)
 
     def contest(self, registration: Registration) -> Contest | None:
         """The first of a client's claims that somebody else holds; ``None`` if it holds them all."""
+        key = registration.key
         for claim in _claims(registration):
-            others = self._others(claim, registration.key)
-            if not others:
+            known = self._holders.get(claim, key)
+            if known == key:
                 continue
-            holder = _holder(claim, [registration, *others])
-            if holder.key != registration.key:
-                return Contest(what=claim[0], holder=holder.key)
+            # The status that says what a client holds may have been written since by ourselves, which is no change.
+            if not self._holds_on(claim, known, key, None, _rank(claim, registration)):
+                known = self._holders[claim] = _holder(claim, [registration, *self._others(claim, key)])
+            if known != key:
+                return Contest(what=claim[0], holder=known)
         return None
 
     def rival(self, registration: Registration) -> Contest | None:
@@ -104,17 +143,16 @@ class Claimants:
         for claim in _claims(registration):
             others = self._others(claim, registration.key)
             if others:
-                return Contest(what=claim[0], holder=_holder(claim, others).key)
+                return Contest(what=claim[0], holder=_holder(claim, others))
         return None
 
     def by_client_id(self, client_id: str) -> Registration | None:
         """The client that holds the id and all its other claims; ``None`` for an unknown or contested one."""
         claim = ("clientID", client_id)
-        rivals = self._claimants(claim, self._by_hash.get(hash(claim)))
-        if not rivals:
-            return None
-        holder = _holder(claim, rivals)
-        return holder if self.contest(holder) is None else None
+        known = self._holders.get(claim)
+        rivals = self._claimants(claim, frozenset((known,)) if known else self._by_hash.get(hash(claim)))
+        found = rivals[0] if rivals else None
+        return found if found is not None and self.contest(found) is None else None
 
     def _others(self, claim: Claim, key: Key) -> list[Registration]:
         return self._claimants(claim, self._by_hash.get(hash(claim)) - {key})
@@ -125,8 +163,8 @@ class Claimants:
         return [one for one in found if claim in _claims(one)]
 
 
-def _holder(claim: Claim, rivals: Iterable[Registration]) -> Registration:
-    return min(rivals, key=lambda one: (claim not in one.held, *_seniority(one)))
+def _holder(claim: Claim, rivals: Iterable[Registration]) -> Key:
+    return min(rivals, key=lambda one: _rank(claim, one)).key
 
 
 @dataclass(slots=True)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from builders.pki import self_signed_client
 from builders.registrations import CREATED, dns, registration
 from mintls.core.oauth import claims
-from mintls.core.oauth.claims import ClaimTable, Contest, Key
+from mintls.core.oauth.claims import Claimants, ClaimTable, Contest, Key
 from mintls.core.oauth.registration import Registration
+from mintls.core.pki.names import normalize
 
 LATER = CREATED + timedelta(seconds=1)
 KEYS: tuple[Key, ...] = tuple((namespace, name) for namespace in "ab" for name in "xyz")
@@ -126,6 +127,63 @@ class TestOneHash:
     def test_rivals_are_rivals_still(self) -> None:
         table = table_of((self.a, replace(self.b, subject=dns("a.svc"))))
         assert table.contest(self.b.key) == Contest("identity", self.a.key)
+
+
+class TestManyRivals:
+    """Two hundred clients that claim one name."""
+
+    def setup_method(self) -> None:
+        self.clients = {one.key: one for one in map(self.made, range(200))}
+        self.known: dict[Key, Registration] = {}
+        self.reads = 0
+        self.claimants = Claimants(self.read)
+        self.put(*self.clients.values())
+        self.oldest, *self.others = self.clients.values()
+
+    @staticmethod
+    def made(number: int) -> Registration:
+        return registration("shop", f"client-{number}", subject=dns("a.svc"), created=CREATED + timedelta(number))
+
+    def read(self, key: Key) -> Registration | None:
+        self.reads += 1
+        return self.known.get(key)
+
+    def put(self, *registrations: Registration) -> frozenset[Key]:
+        affected = frozenset[Key]()
+        for one in registrations:
+            old, self.known[one.key] = self.known.get(one.key), one
+            affected |= self.claimants.changed(one.key, old, one)
+        return affected
+
+    def test_neither_a_change_nor_a_question_looks_at_all_of_them(self) -> None:
+        assert self.reads < 5 * len(self.clients), "when they came"
+        self.reads = 0
+        contests = [self.claimants.contest(one) for one in self.clients.values()]
+        assert contests == [None, *(Contest("identity", self.oldest.key) for _ in self.others)]
+        assert self.put(*(replace(one, suspended=True) for one in self.clients.values())) == frozenset()
+        assert self.reads < 5 * len(self.clients)
+
+    def test_when_the_holder_goes_the_next_one_holds_it_and_all_are_told(self) -> None:
+        del self.known[self.oldest.key]
+        assert self.claimants.changed(self.oldest.key, self.oldest, None) == {one.key for one in self.others}
+        assert self.claimants.contest(self.others[0]) is None
+        assert self.claimants.contest(self.others[1]) == Contest("identity", self.others[0].key)
+
+    def test_when_another_one_goes_nobody_is_told(self) -> None:
+        gone = self.others[-1]
+        del self.known[gone.key]
+        assert self.claimants.changed(gone.key, gone, None) == frozenset()
+
+    def test_an_older_one_takes_it_and_all_are_told(self) -> None:
+        older = replace(self.made(-1), name="older")
+        assert self.put(older) == self.clients.keys()
+        assert self.claimants.contest(self.oldest) == Contest("identity", older.key)
+
+    def test_what_the_status_says_meanwhile_counts_without_a_change(self) -> None:
+        held = replace(self.others[7], held=(("identity", normalize(dns("a.svc"))),))
+        self.known[held.key] = held
+        assert self.claimants.contest(held) is None
+        assert self.claimants.contest(self.oldest) == Contest("identity", held.key)
 
 
 class TestEmptyTable:
