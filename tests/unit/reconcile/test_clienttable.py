@@ -65,7 +65,7 @@ def test_a_problem_is_over_when_the_spec_is_corrected_and_begins_when_it_is_brok
 
 def test_the_later_of_two_with_one_client_id_is_in_conflict_and_is_told_when_that_ends() -> None:
     made = table(first={"clientID": "web"})
-    assert made.changed(KEY, client(spec={"clientID": "web"}, creationTimestamp=LATER)) == frozenset(), "it stays as it was"
+    assert made.changed(KEY, client(spec={"clientID": "web"}, creationTimestamp=LATER)) == frozenset()
     assert made.standing(KEY).contest == Contest("clientID", ("shop", "first"))
     assert made.standing(("shop", "first")).contest is None
     assert made.changed(("shop", "first"), None) == {KEY}
