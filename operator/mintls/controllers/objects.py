@@ -6,24 +6,20 @@ Each is kept packed, and read when it is asked for.
 import logging
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterator, KeysView, Mapping
 from typing import Any
 
 import msgspec
 
 from mintls.api.v1alpha1 import CertificateAuthority, ClientCertificate, OAuthClient
 from mintls.api.v1alpha1.meta import GROUP
-from mintls.controllers.packing import Packing
+from mintls.controllers.packedtable import PackedTable
 from mintls.reconcile.conditions import holds
 
 logger = logging.getLogger(__name__)
 
 _ENDED = 4096
 """So many uids of objects that are gone are remembered: no uid is ever used again."""
-
-_AT_HAND = 64
-"""So many objects that were asked for last are there without being read again: a look at one asks several times."""
 
 type ObjectKey = tuple[str, str]
 type CustomResource = OAuthClient | ClientCertificate | CertificateAuthority
@@ -44,14 +40,6 @@ class _Identity(msgspec.Struct, rename="camel"):
 
 class _Head(msgspec.Struct):
     metadata: _Identity
-
-
-class _Kept(msgspec.Struct, frozen=True, gc=False):
-    """An object of the store: its version, whether it is well by its conditions, and all of it packed."""
-
-    version: int
-    is_well: bool
-    packed: bytes
 
 
 _head = msgspec.json.Decoder(_Head)
@@ -77,16 +65,14 @@ class ObjectStore[T: CustomResource]:
         self.type = type_
         self._on_change = on_change
         self._json = msgspec.json.Decoder(type_)
-        self._packing = Packing(type_)
-        self._unpack = lru_cache(_AT_HAND)(self._packing.unpack)
-        self._objects: dict[ObjectKey, _Kept] = {}
+        # A mark is on those that are well by their conditions.
+        self._objects = PackedTable(type_)
         self._unreadable: dict[ObjectKey, str] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
 
     def get(self, key: ObjectKey) -> T | None:
         """The object, or ``None``."""
-        kept = self._objects.get(key)
-        return self._unpack(kept.packed) if kept is not None else None
+        return self._objects.get(key)
 
     def __len__(self) -> int:
         """How many there are."""
@@ -94,16 +80,23 @@ class ObjectStore[T: CustomResource]:
 
     def __iter__(self) -> Iterator[T]:
         """All of them, as they are now."""
-        return map(self._packing.unpack, [kept.packed for kept in self._objects.values()])
+        return (item for _, item in self.items())
+
+    def keys(self) -> KeysView[ObjectKey]:
+        """The keys of all of them."""
+        return self._objects.keys()
+
+    def items(self) -> Iterator[tuple[ObjectKey, T]]:
+        """All of them with their keys, as they are now."""
+        return self._objects.items()
 
     def ailing(self) -> Iterator[T]:
         """Those that are not ``Ready``, or wait for something: few, so that asking costs nothing where all is well."""
-        return map(self._packing.unpack, [kept.packed for kept in self._objects.values() if not kept.is_well])
+        return self._objects.unmarked()
 
     def uids(self) -> dict[ObjectKey, str]:
         """The uid of each object, also of one that cannot be read."""
-        unpack = self._packing.unpack
-        return self._unreadable | {key: unpack(kept.packed).metadata.uid for key, kept in self._objects.items()}
+        return self._unreadable | {key: item.metadata.uid for key, item in self.items()}
 
     def told(self, event: str | None, body: Mapping[str, Any]) -> None:
         """A watch told of an object; ``event`` is its type, ``None`` for one that was listed."""
@@ -131,8 +124,7 @@ class ObjectStore[T: CustomResource]:
     def _saw(self, key: ObjectKey, uid: str, version: int, read: Callable[[], T]) -> None:
         if uid in self._ended:
             return  # an event from before its end that came late
-        kept = self._objects.get(key)
-        if kept is not None and version <= kept.version:
+        if not self._objects.is_newer(key, version):
             return
         new = self._read(key, uid, read)
         if new is None:
@@ -144,8 +136,7 @@ class ObjectStore[T: CustomResource]:
     def wrote(self, body: Mapping[str, Any]) -> None:
         """The API's answer to our own status write: remembered, and no reason to look again."""
         key, version = key_of(body), version_of(body)
-        kept = self._objects.get(key)
-        if kept is None or version <= kept.version:
+        if key not in self._objects or not self._objects.is_newer(key, version):
             return
         new = self._read(key, str(body["metadata"].get("uid", "")), lambda: msgspec.convert(body, self.type))
         if new is None:
@@ -160,7 +151,7 @@ class ObjectStore[T: CustomResource]:
         old = self.get(key)
         if old is None or (uid and old.metadata.uid != uid):
             return
-        del self._objects[key]
+        self._objects.pop(key)
         self._ended[old.metadata.uid] = None
         if len(self._ended) > _ENDED:
             self._ended.popitem(last=False)
@@ -169,7 +160,7 @@ class ObjectStore[T: CustomResource]:
     def _put(self, key: ObjectKey, version: int, new: T) -> T | None:
         """Keep it; what was there before."""
         old = self.get(key)
-        self._objects[key] = _Kept(version, _is_well(new), self._packing.pack(new))
+        self._objects.put(key, version, new, is_marked=_is_well(new))
         return old
 
     def _read(self, key: ObjectKey, uid: str, read: Callable[[], T]) -> T | None:

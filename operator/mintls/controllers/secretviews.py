@@ -5,13 +5,10 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from functools import lru_cache
 from typing import Any
 
-import msgspec
-
 from mintls.controllers.objects import version_of
-from mintls.controllers.packing import Packing
+from mintls.controllers.packedtable import PackedTable
 from mintls.kube.client import FIELD_MANAGER
 from mintls.kube.managedfields import last_other, last_written, was_posted
 from mintls.kube.reflection import key_of
@@ -22,7 +19,6 @@ logger = logging.getLogger(__name__)
 type SecretKey = tuple[str, str]
 
 _GONE = 1000  # so many at most are remembered: an answer is late by milliseconds
-_AT_HAND = 64  # so many that were asked for last need not be unpacked again: a look at one asks twice
 
 
 def view_of(body: Mapping[str, Any]) -> SecretView:
@@ -48,13 +44,6 @@ def contents_of(body: Mapping[str, Any]) -> Contents:
     return Contents(data, body.get("type", ""), bool(body.get("immutable")))
 
 
-class _Kept(msgspec.Struct, frozen=True, gc=False):
-    """The Secret's metadata, packed, and of which version they are."""
-
-    version: int
-    packed: bytes
-
-
 class SecretViews:
     """The newest known metadata of each Secret that carries our label, or was read by its name."""
 
@@ -65,34 +54,31 @@ class SecretViews:
             on_change: Told of each change that is not our own write: the key, and the metadata, the last if it is gone.
         """
         self._on_change = on_change
-        self._packing = Packing(SecretView)
-        self._unpack = lru_cache(_AT_HAND)(self._packing.unpack)
-        self._views: dict[SecretKey, _Kept] = {}
+        self._views = PackedTable(SecretView)
         self._gone: dict[SecretKey, int] = {}
 
     def get(self, key: SecretKey) -> SecretView | None:
         """The Secret's metadata; ``None`` if none with our label is known."""
-        known = self._views.get(key)
-        return self._unpack(known.packed) if known is not None else None
+        return self._views.get(key)
 
     # --- our own reads and writes ---
 
     def wrote(self, key: SecretKey, view: SecretView) -> None:
         """We wrote it, or read it just now; the watch may have told of something newer meanwhile."""
         version = int(view.resource_version)
-        if version > self._gone.get(key, -1) and self._is_newer(key, version):
+        if version > self._gone.get(key, -1) and self._views.is_newer(key, version):
             self._keep(key, version, view)
 
     def missing(self, key: SecretKey) -> None:
         """It was just read and is not there."""
-        self._views.pop(key, None)
+        self._views.pop(key)
 
     # --- the picture of a reflection ---
 
     def put(self, item: Mapping[str, Any]) -> None:
         """The watch's word, unless we know something newer."""
         key, version = key_of(item), version_of(item)
-        if not self._is_newer(key, version):
+        if not self._views.is_newer(key, version):
             return
         try:
             view = view_of(item)
@@ -112,21 +98,17 @@ class SecretViews:
     def listed(self, keys: AbstractSet[SecretKey], version: str) -> None:
         """At that version these carried our label and no others; what was written later is not among them."""
         for key in self._views.keys() - keys:
-            view = self._unpack(self._views[key].packed)
-            if _is_labelled(view) and int(view.resource_version) <= int(version):
+            view = self._views.get(key)
+            if view is not None and _is_labelled(view) and int(view.resource_version) <= int(version):
                 self._end(key, view)
-
-    def _is_newer(self, key: SecretKey, version: int) -> bool:
-        known = self._views.get(key)
-        return known is None or version > known.version
 
     def _keep(self, key: SecretKey, version: int, view: SecretView) -> None:
         namespace, name = key
-        self._views[sys.intern(namespace), name] = _Kept(version, self._packing.pack(view))
+        self._views.put((sys.intern(namespace), name), version, view)
 
     def _end(self, key: SecretKey, view: SecretView) -> None:
         """The late answer to a write of ours must not bring it back: nobody would tell again that it is gone."""
-        del self._views[key]
+        self._views.pop(key)
         self._gone.pop(key, None)
         self._gone[key] = int(view.resource_version)
         if len(self._gone) > _GONE:
