@@ -85,7 +85,7 @@ class Assembly:
         self._recorder = EventRecorder(api, host=settings.identity)
         self._keyring = Keyring()
         self._table = ClientTable(settings.installation, self._client_of)
-        self._index = CertificateIndex()
+        self._index = CertificateIndex(lambda: self.certificates)
         self._use = NamespaceUse()
         self.queue = ReconcileQueue()
         self.issued = IssuedCertificates(self._record_due, self._is_elsewhere)

@@ -233,9 +233,10 @@ class Triggers:
             self._queue.add(Key(Kind.TRUST_BUNDLE, namespace), self._lane())
 
     def _add(self, kind: Kind, keys: Iterable[ObjectKey]) -> None:
-        for namespace, name in keys:
-            ends = self._certificates.end_of((namespace, name)) if kind == Kind.CERTIFICATE else None
-            self._queue.add(Key(kind, namespace, name), self._lane(), ends)
+        lane = self._lane()
+        for key in keys:
+            ends = self._certificates.end_of(key) if kind == Kind.CERTIFICATE and lane == Lane.RENEWAL else None
+            self._queue.add(Key(kind, *key), lane, ends)
 
     def _lane(self) -> Lane:
         return Lane.URGENT if self.caught_up else Lane.RENEWAL

@@ -49,7 +49,7 @@ class World:
 
     def begin(self) -> None:
         """Another process, which remembers nothing."""
-        api, self.index = self.api.client, CertificateIndex()
+        api, self.index = self.api.client, CertificateIndex(lambda: self.store)
         writer = Writer(api, lambda: 60.0 * self.leading)
         self.store = ObjectStore(ClientCertificate, self.index.changed)
         self.authorities = ObjectStore(CertificateAuthority, lambda *_: None)

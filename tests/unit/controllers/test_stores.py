@@ -1,6 +1,8 @@
 """What the operator remembers: objects and Secrets in their newest version, whatever order the news comes in."""
 
 import logging
+from collections.abc import Sized
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -10,10 +12,12 @@ from hypothesis import strategies as st
 
 from builders.objects import certificate, certificate_body
 from mintls.api.v1alpha1 import ClientCertificate
+from mintls.controllers import certificateindex
 from mintls.controllers.certificateindex import CertificateIndex
 from mintls.controllers.objects import ObjectKey, ObjectStore
 from mintls.controllers.secretviews import SecretKey, SecretViews, contents_of, view_of
 from mintls.controllers.trustbundles import NamespaceUse
+from mintls.core.multimap import MultiMap
 from mintls.kube.client import FIELD_MANAGER
 from mintls.reconcile.credential import SecretView
 from mintls.reconcile.keystores import password_secrets
@@ -446,7 +450,7 @@ class TestASecret:
             body = secret_body(name=str(number))
             views.put(body)
             views.gone(body)
-        assert sum(len(part) for part in vars(views).values() if isinstance(part, dict)) < 2_000
+        assert sum(len(part) for part in vars(views).values() if isinstance(part, Sized)) < 2_000
 
 
 class TestAViewOfASecret:
@@ -466,46 +470,66 @@ class TestAViewOfASecret:
         assert contents_of({"data": None}).data == {}
 
 
-class TestTheIndexOfCertificates:
-    def index(self, **items: ClientCertificate) -> CertificateIndex:
-        index = CertificateIndex()
-        for name, item in items.items():
-            index.changed(("shop", name), None, item)
-        return index
+class Indexed:
+    """An index, and the certificates that it is of."""
 
+    def __init__(self, *items: ClientCertificate) -> None:
+        self.items: dict[ObjectKey, ClientCertificate] = {}
+        self.index = CertificateIndex(lambda: self.items)
+        for item in items:
+            self.put(item.metadata.name, item)
+
+    def put(self, name: str, new: ClientCertificate | None) -> None:
+        key = ("shop", name)
+        old = self.items.pop(key, None)
+        if new is not None:
+            self.items[key] = new
+        self.index.changed(key, old, new)
+
+
+class TestTheIndexOfCertificates:
     def test_finds_by_client_by_authority_and_by_secret(self) -> None:
-        index = self.index(a=certificate("a"), b=certificate("b", spec={"clientRef": {"name": "a"}}))
+        index = Indexed(certificate("a"), certificate("b", spec={"clientRef": {"name": "a"}})).index
         assert index.of_client(("shop", "a")) == {("shop", "a"), ("shop", "b")}
         assert index.of_authority("default") == {("shop", "a"), ("shop", "b")}
         assert index.of_secret(("shop", "b-mtls")) == {("shop", "b")}
 
     def test_finds_nothing_of_another_namespace(self) -> None:
-        index = self.index(a=certificate("a"))
+        index = Indexed(certificate("a")).index
         assert index.of_client(("bank", "a")) == frozenset()
         assert index.of_secret(("bank", "a-mtls")) == frozenset()
 
     def test_follows_a_change_and_forgets_what_is_gone(self) -> None:
-        old = certificate("a")
-        index = self.index(a=old)
-        new = certificate("a", spec={"clientRef": {"name": "z"}, "authorityRef": {"name": "other"}})
-        index.changed(("shop", "a"), old, new)
+        subject = Indexed(certificate("a"))
+        index = subject.index
+        subject.put("a", certificate("a", spec={"clientRef": {"name": "z"}, "authorityRef": {"name": "other"}}))
         assert index.of_client(("shop", "a")) == frozenset()
         assert index.of_client(("shop", "z")) == index.of_authority("other") == {("shop", "a")}
-        index.changed(("shop", "a"), new, None)
+        subject.put("a", None)
         assert (index.of_client(("shop", "z")), index.of_authority("other")) == (frozenset(), frozenset())
-        assert all(not entries for entries in vars(index).values()), "nothing is left behind"
+        tables = [one for one in vars(index).values() if isinstance(one, MultiMap)]
+        assert tables
+        assert not any(map(len, tables)), "nothing is left behind"
+
+    def test_tells_secrets_of_one_hash_apart(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(certificateindex, "hash", len, raising=False)
+        index = Indexed(certificate("a"), certificate("b")).index
+        assert index.of_secret(("shop", "a-mtls")) == {("shop", "a")}
+        assert index.of_secret(("bank", "a-mtls")) == frozenset()
+
+    def test_knows_the_end_of_what_was_issued_last(self) -> None:
+        subject = Indexed(certificate("a"))
+        assert subject.index.end_of(("shop", "a")) is None
+        subject.items["shop", "a"] = certificate("a", status={"notAfter": "2026-01-02T00:00:00Z"})
+        assert subject.index.end_of(("shop", "a")) == datetime(2026, 1, 2, tzinfo=UTC), "also of a status that we wrote"
+        assert subject.index.end_of(("shop", "b")) is None
 
     def test_has_a_key_that_stays_in_memory_once(self) -> None:
-        key, again = ("shop", "a"), tuple(reversed(("a", "shop")))
-        index, old = CertificateIndex(), certificate("a")
-        index.changed(key, None, old)
+        old = certificate("a")
+        subject = Indexed(old)
+        index, [key], again = subject.index, subject.items, tuple(reversed(("a", "shop")))
         index.changed(again, old, certificate("a", spec={"duration": "1h"}))
-        found = [
-            index.of_client(key),
-            index.of_authority("default"),
-            index.of_secret(("shop", "a-mtls")),
-            {*index._by_client},
-        ]
+        found = [index.of_client(key), index.of_secret(("shop", "a-mtls")), {*index._by_client}]
         assert all(one is key for [one] in found)
 
 
@@ -527,13 +551,10 @@ specs = st.fixed_dictionaries(
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.one_of(st.none(), specs)), max_size=12))
 def test_the_index_is_what_a_search_through_all_would_find(history: list[tuple[str, dict[str, Any] | None]]) -> None:
-    index, items = CertificateIndex(), dict[ObjectKey, ClientCertificate]()
+    subject = Indexed()
+    index, items = subject.index, subject.items
     for name, spec in history:
-        key = ("shop", name)
-        old, new = items.pop(key, None), certificate(name, spec=spec) if spec else None
-        index.changed(key, old, new)
-        if new is not None:
-            items[key] = new
+        subject.put(name, certificate(name, spec=spec) if spec else None)
     for name in "xy":
         found = {key for key, item in items.items() if item.spec.client_ref.name == name}
         assert index.of_client(("shop", name)) == found

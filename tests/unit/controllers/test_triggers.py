@@ -5,7 +5,7 @@ import pytest
 
 from builders.clienttables import Clients
 from builders.objects import certificate, client
-from mintls.api.v1alpha1 import OAuthClient
+from mintls.api.v1alpha1 import ClientCertificate, OAuthClient
 from mintls.controllers.certificateindex import CertificateIndex
 from mintls.controllers.issuedcertificates import IssuedCertificates
 from mintls.controllers.keys import Key, Kind
@@ -22,11 +22,12 @@ REGISTERED = {
 }
 
 
-def triggers(queue: ReconcileQueue) -> Triggers:
+def triggers(queue: ReconcileQueue, *certificates: ClientCertificate) -> Triggers:
+    kept = {(one.metadata.namespace, one.metadata.name): one for one in certificates}
     return Triggers(
         queue=queue,
         clients=Clients().table,
-        certificates=CertificateIndex(),
+        certificates=CertificateIndex(lambda: kept),
         use=NamespaceUse(),
         issued=IssuedCertificates(lambda _: None, lambda _: False),
         bundle_namespaces=tuple,
@@ -48,11 +49,11 @@ async def looked_at(queue: ReconcileQueue) -> list[Key]:
 @pytest.mark.parametrize("waiting", [client("waiting"), settled("waiting", observed=0)], ids=["new", "edited"])
 async def test_at_a_start_nobody_waits_behind_clients_for_which_there_is_nothing_to_do(waiting: OAuthClient) -> None:
     queue = ReconcileQueue()
-    subject = triggers(queue)
+    certificates = certificate("ending", status={"notAfter": "2026-01-02T00:00:00Z"}), certificate("without")
+    subject = triggers(queue, *certificates)
     for one in (settled("a"), settled("b"), waiting):
         subject.client_changed((one.metadata.namespace, one.metadata.name), None, one)
-    ending = certificate("ending", status={"notAfter": "2026-01-02T00:00:00Z"})
-    for item in (ending, certificate("without")):
+    for item in certificates:
         subject.certificate_changed((item.metadata.namespace, item.metadata.name), None, item)
     order = [f"{key.kind.value} {key.name}" for key in await looked_at(queue)]
     assert order == [
