@@ -5,7 +5,7 @@ import binascii
 import logging
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 
 from cryptography import x509
 
@@ -48,7 +48,6 @@ class IssuedCertificates:
         self._on_full = on_full
         self._is_elsewhere = is_elsewhere
         self._issued: defaultdict[str, dict[int, Issued]] = defaultdict(dict)
-        self._recorded: defaultdict[str, frozenset[int]] = defaultdict(frozenset)
         self._pending: defaultdict[str, dict[int, Issued]] = defaultdict(dict)
         self._of_uid = MultiMap[str, str]()
         self._text: str | None = None
@@ -75,23 +74,22 @@ class IssuedCertificates:
 
     def recorded(self, authority: str, record: Collection[Issued]) -> None:
         """The authority's ConfigMap has these, and no others."""
-        self._recorded[authority] = frozenset(one.serial for one in record)
-        known = self._issued[authority]
+        known, recorded = self._issued[authority], {one.serial for one in record}
         for one in record:
             known[one.serial] = one  # the same as before, if it was known: it is in memory once then
             self._of_uid.add(one.uid, authority)
-        self._pending[authority] = {
-            serial: one for serial, one in known.items() if serial not in self._recorded[authority]
-        }
+        self._pending[authority] = {serial: one for serial, one in known.items() if serial not in recorded}
         self._changed(authority)
 
     def _learn(self, authority: str, one: Issued) -> None:
         if self._is_elsewhere(authority):
             return
-        self._issued[authority][one.serial] = one
+        known, pending = self._issued[authority], self._pending[authority]
+        is_recorded = one.serial in known and one.serial not in pending
+        known[one.serial] = one
         self._of_uid.add(one.uid, authority)
-        if one.serial not in self._recorded[authority]:
-            self._pending[authority][one.serial] = one
+        if not is_recorded:
+            pending[one.serial] = one
             self._changed(authority)
 
     def _changed(self, authority: str) -> None:
@@ -119,11 +117,11 @@ class IssuedCertificates:
 
     # --- forget ---
 
-    def keep(self, authority: str, needed: Iterable[Issued]) -> None:
-        """Forget whatever is not needed any more."""
-        kept = {one.serial: one for one in needed}
-        if len(kept) == len(self._issued[authority]):
+    def keep(self, authority: str, needed: Collection[Issued]) -> None:
+        """Forget whatever is not needed any more; ``needed`` is of what the authority has issued."""
+        if len(needed) == len(self._issued[authority]):
             return
+        kept = {one.serial: one for one in needed}
         for one in self._issued[authority].values():
             self._of_uid.discard(one.uid, authority)
         for one in kept.values():

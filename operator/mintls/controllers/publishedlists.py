@@ -38,7 +38,7 @@ class Found:
     version: int
     ours: bool = True
     lists: tuple[RevocationList, ...] = field(default=(), repr=False)
-    record: frozenset[Issued] = field(default=frozenset(), repr=False)
+    record: tuple[Issued, ...] = field(default=(), repr=False)
 
 
 def name_of(component: str, authority: str) -> str:

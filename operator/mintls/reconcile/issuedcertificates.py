@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from uuid import UUID
 
 import msgspec
 
@@ -61,7 +60,7 @@ def encode_all(issued: Mapping[str, Iterable[Issued]]) -> bytes:
     return msgspec.msgpack.encode({name: _grouped(some) for name, some in sorted(issued.items())})
 
 
-def decode(octets: bytes) -> frozenset[Issued]:
+def decode(octets: bytes) -> tuple[Issued, ...]:
     """Read what ``encode`` wrote.
 
     Raises:
@@ -73,7 +72,7 @@ def decode(octets: bytes) -> frozenset[Issued]:
         raise RecordBroken(f"the record of issued certificates cannot be read: {error}") from error
 
 
-def decode_all(octets: bytes) -> dict[str, frozenset[Issued]]:
+def decode_all(octets: bytes) -> dict[str, tuple[Issued, ...]]:
     """Read what ``encode_all`` wrote.
 
     Raises:
@@ -85,7 +84,7 @@ def decode_all(octets: bytes) -> dict[str, frozenset[Issued]]:
         raise RecordBroken(f"the record of issued certificates cannot be read: {error}") from error
 
 
-def fitted(issued: Iterable[Issued], limit: int = MOST_RECORDED_BYTES) -> tuple[frozenset[Issued], bytes]:
+def fitted(issued: Iterable[Issued], limit: int = MOST_RECORDED_BYTES) -> tuple[tuple[Issued, ...], bytes]:
     """So many of them as a record has room for, those that end last; and the record, as ``decode`` reads it."""
     kept = list(issued)
     octets = encode(kept)
@@ -94,7 +93,7 @@ def fitted(issued: Iterable[Issued], limit: int = MOST_RECORDED_BYTES) -> tuple[
     while kept and len(octets) > limit:
         kept = kept[: int(len(kept) * 0.95)]
         octets = encode(kept)
-    return frozenset(kept), octets
+    return tuple(kept), octets
 
 
 def _grouped(issued: Iterable[Issued]) -> _Record:
@@ -104,8 +103,8 @@ def _grouped(issued: Iterable[Issued]) -> _Record:
     return {key_id: dict(by_uid) for key_id, by_uid in groups.items()}
 
 
-def _flat(record: _Record) -> frozenset[Issued]:
-    return frozenset(
+def _flat(record: _Record) -> tuple[Issued, ...]:
+    return tuple(
         Issued(int.from_bytes(serial), _uid(uid), key_id, moment(end))
         for key_id, by_uid in record.items()
         for uid, some in by_uid.items()
@@ -119,15 +118,21 @@ def _octets(serial: int) -> bytes:
 
 def _uid_octets(uid: str) -> bytes:
     """A UUID as its 16 octets; whatever else a uid may be as text."""
+    # Python's UUID takes ten times as long, and a record is written every few seconds in a burst.
     try:
-        octets = UUID(uid).bytes
+        octets = bytes.fromhex(uid.replace("-", ""))
     except ValueError:
         octets = b""
-    if octets and str(UUID(bytes=octets)) == uid:
+    if len(octets) == 16 and _uuid(octets) == uid:
         return octets
     text = _NO_UUID + uid.encode()
     return text if len(text) != 16 else _NO_UUID + text
 
 
 def _uid(octets: bytes) -> str:
-    return str(UUID(bytes=octets)) if len(octets) == 16 else octets.lstrip(_NO_UUID).decode()
+    return _uuid(octets) if len(octets) == 16 else octets.lstrip(_NO_UUID).decode()
+
+
+def _uuid(octets: bytes) -> str:
+    digits = octets.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

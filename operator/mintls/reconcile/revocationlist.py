@@ -110,7 +110,7 @@ def decide(seen: Observed) -> Decision:
     return Publish((*lists, *_kept(seen)), left_out)
 
 
-def still_needed(issued: Iterable[Issued], found: Iterable[RevocationList], now: datetime) -> frozenset[Issued]:
+def still_needed(issued: Iterable[Issued], found: Iterable[RevocationList], now: datetime) -> tuple[Issued, ...]:
     """What has to be remembered of what was issued: what has not ended, and what is on a list that is published.
 
     Args:
@@ -119,7 +119,7 @@ def still_needed(issued: Iterable[Issued], found: Iterable[RevocationList], now:
         now: The time.
     """
     listed = frozenset(serial for one in found for serial in one.revoked)
-    return frozenset(one for one in issued if one.not_after >= now or one.serial in listed)
+    return tuple(one for one in issued if one.not_after >= now or one.serial in listed)
 
 
 def _found(seen: Observed, signer: Signer) -> RevocationList | None:

@@ -137,11 +137,11 @@ class TestAnEntry:
         seen = published(observed(issued(1, "gone")))
         for days, there in ((2, True), (4, True), (8, False)):
             seen = replace(seen, now=NOW + timedelta(days=days))
-            seen = replace(seen, issued=tuple(still_needed(seen.issued, seen.found, seen.now)))
+            seen = replace(seen, issued=still_needed(seen.issued, seen.found, seen.now))
             decision = decide(seen)
             seen = seen if isinstance(decision, Keep) else published(seen)
             assert (1 in serials(seen)) is there
-        assert still_needed(seen.issued, seen.found, seen.now) == frozenset()
+        assert still_needed(seen.issued, seen.found, seen.now) == ()
 
     def test_stays_as_long_as_its_ca_when_its_record_is_lost(self) -> None:
         seen = replace(published(observed(issued(1, "gone"))), issued=(), now=NOW + 4 * DAY)
