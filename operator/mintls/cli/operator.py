@@ -19,6 +19,7 @@ from mintls.controllers.health import serve_health
 from mintls.controllers.metrics import Metrics
 from mintls.controllers.operator import LeaseLostError, Operator
 from mintls.controllers.settings import OperatorSettings
+from mintls.controllers.tasks import running
 from mintls.core.oauth.signing_algorithms import ALGORITHMS
 from mintls.kube.client import ApiClient
 from mintls.kube.errors import ConfigurationError
@@ -62,7 +63,6 @@ logger = logging.getLogger(__name__)
 @click.option("--workers", default=16, show_default=True, help="Objects that are looked at side by side.")
 def operator(**options: Any) -> None:
     """Watch OAuthClients, ClientCertificates and CertificateAuthorities, and make them true."""
-    give_back_what_is_freed()
     configure_logging(options["verbose"])
     settings = _settings(options)
     host, port = address(options["health_address"])
@@ -112,9 +112,12 @@ async def _run(
 ) -> None:
     metrics = Metrics()
     kubeconfig, account = configuration
-    async with ApiClient.connect(
-        kubeconfig, service_account=account, user_agent="mintls-operator", on_request=metrics.request_made
-    ) as api:
+    async with (
+        running(give_back_what_is_freed(), "allocator"),
+        ApiClient.connect(
+            kubeconfig, service_account=account, user_agent="mintls-operator", on_request=metrics.request_made
+        ) as api,
+    ):
         operator = Operator(settings, api, lambda: datetime.now(UTC), metrics)
         async with serve_health(
             host,
