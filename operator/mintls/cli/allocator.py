@@ -7,7 +7,7 @@ leaves behind are holes before it, of buffers of connections and of pages of lis
 import asyncio
 import ctypes
 
-_SECONDS = 30.0
+_SECONDS = 10.0
 """It takes a millisecond, and what is given back is filled with zeros when it is needed again."""
 
 
