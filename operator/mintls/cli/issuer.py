@@ -9,11 +9,9 @@ from typing import Any
 
 import click
 
-from mintls.cli.allocator import give_back_what_is_freed
 from mintls.cli.logs import configure_logging
 from mintls.cli.options import address, proxy, rate, registration, shared
 from mintls.cli.running import run
-from mintls.controllers.tasks import running
 from mintls.core.oauth.forwarded_certificate import Format
 from mintls.issuer.run import run_issuer
 from mintls.issuer.settings import Address, InvalidSettings, Settings
@@ -108,8 +106,7 @@ def issuer(**options: Any) -> None:
         connection = ApiClient.connect(
             options["kubeconfig"], service_account=options["service_account"], user_agent="mintls-issuer"
         )
-        allocator = running(give_back_what_is_freed(), "allocator")
-        async with allocator, _tracing(wanted=traced) as record, connection as api:
+        async with _tracing(wanted=traced) as record, connection as api:
             await run_issuer(settings, api, stop, record=record)
 
     try:

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import click
 
-from mintls.cli.allocator import give_back_what_is_freed
 from mintls.cli.logs import configure_logging
 from mintls.cli.options import address, shared
 from mintls.cli.running import run
@@ -19,7 +18,6 @@ from mintls.controllers.health import serve_health
 from mintls.controllers.metrics import Metrics
 from mintls.controllers.operator import LeaseLostError, Operator
 from mintls.controllers.settings import OperatorSettings
-from mintls.controllers.tasks import running
 from mintls.core.oauth.signing_algorithms import ALGORITHMS
 from mintls.kube.client import ApiClient
 from mintls.kube.errors import ConfigurationError
@@ -112,12 +110,9 @@ async def _run(
 ) -> None:
     metrics = Metrics()
     kubeconfig, account = configuration
-    async with (
-        running(give_back_what_is_freed(), "allocator"),
-        ApiClient.connect(
-            kubeconfig, service_account=account, user_agent="mintls-operator", on_request=metrics.request_made
-        ) as api,
-    ):
+    async with ApiClient.connect(
+        kubeconfig, service_account=account, user_agent="mintls-operator", on_request=metrics.request_made
+    ) as api:
         operator = Operator(settings, api, lambda: datetime.now(UTC), metrics)
         async with serve_health(
             host,

@@ -1,4 +1,4 @@
-"""Run a coroutine as a process: uvloop, a stop on SIGTERM and SIGINT, an exit code."""
+"""Run a coroutine as a process: uvloop, a stop on SIGTERM and SIGINT, memory that is given back, an exit code."""
 
 import asyncio
 import logging
@@ -6,6 +6,8 @@ import signal
 from collections.abc import Awaitable, Callable
 
 import uvloop
+
+from mintls.cli.allocator import give_back_what_is_freed
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +20,10 @@ def run(part: Callable[[asyncio.Event], Awaitable[None]]) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await part(stop)
+        allocator = asyncio.create_task(give_back_what_is_freed(), name="allocator")
+        try:
+            await part(stop)
+        finally:
+            allocator.cancel()
 
     uvloop.run(with_signals())
