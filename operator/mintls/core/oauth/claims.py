@@ -93,11 +93,9 @@ class Claimants:
             self._by_hash.add(one, key)
         affected = set[Key]()
         for claim in before | after:
-            ranks = tuple(
-                _rank(claim, one) if one is not None and claim in made else None
-                for one, made in ((old, before), (new, after))
-            )
-            affected |= self._settle(claim, key, *ranks)
+            rank_before = _rank(claim, old) if old is not None and claim in before else None
+            rank_after = _rank(claim, new) if new is not None and claim in after else None
+            affected |= self._settle(claim, key, rank_before, rank_after)
         return frozenset(affected)
 
     def _settle(self, claim: Claim, key: Key, before: _Rank | None, after: _Rank | None) -> frozenset[Key]:
@@ -141,6 +139,9 @@ class Claimants:
         Whoever is older: a registration that has yet to come must take nothing from anybody.
         """
         for claim in _claims(registration):
+            known = self._holders.get(claim, registration.key)
+            if known != registration.key:
+                return Contest(what=claim[0], holder=known)
             others = self._others(claim, registration.key)
             if others:
                 return Contest(what=claim[0], holder=_holder(claim, others))

@@ -1,4 +1,4 @@
-"""What is observed of a ClientCertificate, what can be decided, and what can come of it."""
+"""What is observed of a ClientCertificate, what that says, what can be decided, and what can come of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

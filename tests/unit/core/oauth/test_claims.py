@@ -163,6 +163,12 @@ class TestManyRivals:
         assert self.put(*(replace(one, suspended=True) for one in self.clients.values())) == frozenset()
         assert self.reads < 5 * len(self.clients)
 
+    def test_one_that_has_yet_to_come_is_told_of_the_holder_without_a_look_at_the_others(self) -> None:
+        self.reads = 0
+        newcomer = replace(self.made(-1), name="newcomer")
+        assert self.claimants.rival(newcomer) == Contest("identity", self.oldest.key)
+        assert self.reads < 5
+
     def test_when_the_holder_goes_the_next_one_holds_it_and_all_are_told(self) -> None:
         del self.known[self.oldest.key]
         assert self.claimants.changed(self.oldest.key, self.oldest, None) == {one.key for one in self.others}
